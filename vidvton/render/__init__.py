@@ -1,0 +1,1 @@
+"""Render: a clip and garments in, the same clip with the garments worn out."""

@@ -1,0 +1,113 @@
+"""What a render tells afterwards: how it was made, how long each stage took, how far each frame can be trusted."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import sys
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+from pathlib import Path
+
+from .. import __version__
+from .engine import EngineSummary
+from .resume import write_json
+
+DISTRIBUTIONS = {
+    "torch": "torch",
+    "mediapipe": "mediapipe",
+    "av": "av",
+    "opencv": "opencv-python",
+    "numpy": "numpy",
+    "pillow": "pillow",
+}
+
+
+@dataclass(frozen=True)
+class SourceFacts:
+    """The clip that came in. `rate` is the mean in frames a second; sizes are as displayed, in pixels."""
+
+    path: str
+    kind: str
+    width: int
+    height: int
+    rate: float | None
+    seconds: float | None
+    codec: str | None
+    sound: bool
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds and frames of one stage of this run; stages overlap, so they need not add up to the whole."""
+
+    seconds: float
+    frames: int
+
+    @property
+    def rate(self) -> float | None:
+        """Frames a second."""
+        return self.frames / self.seconds if self.seconds > 0 and self.frames else None
+
+
+@dataclass(frozen=True)
+class RenderReport:
+    """All a render knows about itself. `digest` is the SHA-256 over all finished frames before encoding: equal digests, equal frames."""
+
+    output: str
+    engine: str
+    versions: dict[str, str]
+    source: SourceFacts
+    garments: tuple[dict[str, object], ...]
+    frames: int
+    frames_resumed: int
+    persons: int
+    frames_present: int
+    quality: tuple[float, ...]
+    warnings: tuple[str, ...]
+    stages: dict[str, Timing]
+    seconds: float
+    peak_memory_mib: float
+    settings: dict[str, object]
+    engine_settings: dict[str, object] = field(default_factory=dict)
+    digest: str | None = None
+
+    def as_json(self) -> dict[str, object]:
+        """Plain JSON values."""
+        value = asdict(self)
+        value["stages"] = {
+            name: {"seconds": round(t.seconds, 3), "frames": t.frames, "frames_per_second": round(t.rate, 2) if t.rate else None}
+            for name, t in self.stages.items()
+        }
+        value["quality"] = [round(float(q), 3) for q in self.quality]
+        value["quality_mean"] = round(sum(self.quality) / len(self.quality), 3) if self.quality else None
+        value["seconds"] = round(self.seconds, 3)
+        value["peak_memory_mib"] = round(self.peak_memory_mib, 1)
+        return value
+
+
+def write_report(path: Path, report: RenderReport) -> None:
+    """The report as a JSON file, whole or not at all."""
+    write_json(path, report.as_json())
+
+
+def read_versions() -> dict[str, str]:
+    """Versions of vidvton, Python and the packages whose numbers show in the pixels; "missing" where one is not installed."""
+    versions = {"vidvton": __version__, "python": platform.python_version()}
+    for name, distribution in DISTRIBUTIONS.items():
+        try:
+            versions[name] = metadata.version(distribution)
+        except metadata.PackageNotFoundError:
+            versions[name] = "missing"
+    return versions
+
+
+def peak_memory_mib() -> float:
+    """The most memory this process has held, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1 << 20) if sys.platform == "darwin" else peak / 1024
+
+
+def garment_rows(paths: tuple[Path, ...], summary: EngineSummary) -> tuple[dict[str, object], ...]:
+    """One row per garment: its picture's path, category and cut."""
+    return tuple({"picture": str(p), "category": g.category, "layout": dict(g.layout)} for p, g in zip(paths, summary.garments))

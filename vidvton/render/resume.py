@@ -1,0 +1,190 @@
+"""The work folder of a render: who owns it, whether what lies in it still fits, and which segments are done."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import MisuseError, VidvtonError
+
+LOCK = "vidvton-work.lock"
+"""Its presence marks a folder as ours: nothing is ever deleted in a folder without it."""
+
+_IDENTITY = "identity.json"
+_PROBE = 1 << 20
+
+
+@dataclass(frozen=True)
+class WorkFolder:
+    """A folder this process alone works in. `resumed` says that an unfinished run of the same render left something in it."""
+
+    path: Path
+    resumed: bool
+    notes: tuple[str, ...]
+
+    @property
+    def analysis(self) -> Path:
+        """Where the engine keeps what it found out."""
+        return self.path / "analysis"
+
+    @property
+    def segments(self) -> Path:
+        """Where finished spans of frames wait to be joined."""
+        return self.path / "segments"
+
+
+@contextmanager
+def open_work(path: Path, identity: dict[str, object]) -> Iterator[WorkFolder]:
+    """The work folder at `path` for the render that `identity` (JSON values) describes, locked while the context lasts.
+
+    What another identity left there is deleted, and `notes` says so. MisuseError where `path` holds anything that is not ours;
+    VidvtonError where another run is working in it or it cannot be made.
+    """
+    identity = json.loads(json.dumps(identity))
+    lock = _lock(path)
+    try:
+        before = _read_json(path / _IDENTITY)
+        notes: tuple[str, ...] = ()
+        if before != identity:
+            if before is not None:
+                notes = (f"starting afresh: {_difference(before, identity)} since the unfinished run in {path}",)
+            _empty(path)
+            write_json(path / _IDENTITY, identity)
+        (path / "analysis").mkdir(exist_ok=True)
+        (path / "segments").mkdir(exist_ok=True)
+        resumed = before == identity and any(any(folder.iterdir()) for folder in (path / "analysis", path / "segments"))
+        yield WorkFolder(path, resumed, notes)
+    finally:
+        os.close(lock)
+
+
+def remove_work(work: WorkFolder) -> None:
+    """Delete the folder and all in it; only inside its `open_work`."""
+    _empty(work.path)
+    (work.path / LOCK).unlink(missing_ok=True)
+    try:
+        work.path.rmdir()
+    except OSError as error:
+        if error.errno != errno.ENOTEMPTY:  # a second run may be waiting at the door
+            raise
+
+
+def identify(path: Path) -> dict[str, object]:
+    """What tells one version of a file or folder from another without reading all of it: sizes, times, first and last megabyte."""
+    if path.is_dir():
+        entries = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in sorted(path.iterdir()) if p.is_file()]
+        return {"files": len(entries), "listing": hashlib.sha256(json.dumps(entries).encode()).hexdigest()}
+    stat = path.stat()
+    with path.open("rb") as file:
+        head = file.read(_PROBE)
+        file.seek(max(0, stat.st_size - _PROBE))
+        tail = file.read(_PROBE)
+    return {
+        "bytes": stat.st_size,
+        "modified_ns": stat.st_mtime_ns,
+        "head": hashlib.sha256(head).hexdigest(),
+        "tail": hashlib.sha256(tail).hexdigest(),
+    }
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The fixed division of `num_frames` frames into segments of `size`: the same whatever was done before."""
+
+    num_frames: int
+    size: int
+
+    def __len__(self) -> int:
+        return -(-self.num_frames // self.size)
+
+    def span(self, index: int) -> tuple[int, int]:
+        """(start, stop) in frames of segment `index`."""
+        return index * self.size, min((index + 1) * self.size, self.num_frames)
+
+    def missing(self, done: Collection[int]) -> list[tuple[int, int]]:
+        """The runs of segments not in `done`, each (first, one past the last), in order."""
+        runs: list[tuple[int, int]] = []
+        for index in range(len(self)):
+            if index in done:
+                continue
+            if runs and runs[-1][1] == index:
+                runs[-1] = (runs[-1][0], index + 1)
+            else:
+                runs.append((index, index + 1))
+        return runs
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write `value` as JSON whole or not at all: beside, to the disk, then renamed."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with beside.open("w", encoding="utf-8") as file:
+            json.dump(value, file, indent=1, ensure_ascii=False)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def _read_json(path: Path) -> dict[str, object] | None:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _lock(path: Path) -> int:
+    """An open, locked file descriptor of the folder's lock file; the kernel lets go of it however this process ends."""
+    while True:
+        try:
+            path.mkdir(exist_ok=True)
+            if not (path / LOCK).exists() and any(path.iterdir()):
+                raise MisuseError(f"{path} holds other files, expected an empty or new folder for --work")
+            file = os.open(path / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+        except FileExistsError:
+            raise MisuseError(f"{path} is a file, expected a folder for --work") from None
+        except FileNotFoundError:
+            if not path.parent.is_dir():
+                raise MisuseError(f"{path.parent} is not a folder, so the work folder {path.name} cannot be made in it") from None
+            continue  # the run before us is just tidying up
+        except PermissionError:
+            raise VidvtonError(f"the work folder {path} cannot be written; give another with --work") from None
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(file)
+            raise VidvtonError(f"another run is at work in {path}; wait for it, or give this one another folder with --work") from None
+        try:
+            if os.fstat(file).st_ino == (path / LOCK).stat().st_ino:
+                return file
+        except FileNotFoundError:
+            pass
+        os.close(file)  # deleted between our opening and locking it
+
+
+def _empty(path: Path) -> None:
+    for entry in path.iterdir():
+        if entry.name == LOCK:
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+
+
+def _difference(before: dict[str, object], now: dict[str, object]) -> str:
+    """What differs between two identities, in words ("source and settings changed")."""
+    keys = [key for key in now if before.get(key) != now.get(key)] or ["the request"]
+    return (keys[0] if len(keys) == 1 else ", ".join(keys[:-1]) + " and " + keys[-1]) + " changed"
