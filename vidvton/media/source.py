@@ -1,0 +1,241 @@
+"""Opening video files that anybody may have made, and decoding them frame by frame, past damage."""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.video.frame import VideoFrame
+
+from vidvton.errors import MisuseError, VidvtonError
+from vidvton.media.colour import tags_of
+from vidvton.media.info import ClipInfo, Limits
+
+# Only containers that hold their own data. Playlists (concat, hls, dash, image sequences) can make FFmpeg open other files, and
+# FFmpeg goes by content, not by name; protocol_whitelist does not stop that, this does.
+_FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,gif,apng,ogg,asf,wtv,mxf,nut,"
+    "h264,hevc,m4v,ivf,obu,yuv4mpegpipe,dv"
+)
+_PROBLEMS = (av.error.FFmpegError, OSError, ValueError, IndexError, MemoryError, UnicodeError, RuntimeError)
+
+
+def brief(problem: BaseException) -> str:
+    """One line of an exception, for messages."""
+    strerror = getattr(problem, "strerror", None)
+    text = " ".join(str(strerror or problem).split()) or type(problem).__name__
+    return text[:120]
+
+
+@contextlib.contextmanager
+def opened(path: Path, limits: Limits) -> Iterator[av.container.InputContainer]:
+    """The container in `path`, open for reading. MisuseError for no such file and for what is not a video."""
+    if not path.exists():
+        raise MisuseError(f"there is no file {path}; give a video, a picture or a folder of pictures")
+    if not os.access(path, os.R_OK):
+        raise VidvtonError(f"{path} cannot be read (permission denied); change its permissions")
+    if path.stat().st_size == 0:
+        raise MisuseError(f"{path} is empty (0 bytes); give a video")
+    settings = {"format_whitelist": _FORMATS, "max_pixels": str(limits.max_pixels)}
+    try:
+        container = av.open(f"file:{path.absolute()}", options=settings, metadata_errors="replace")
+    except _PROBLEMS as problem:
+        raise MisuseError(f"{path} is not a video ({brief(problem)}); give an MP4, MOV, MKV or WebM file") from problem
+    with container:
+        yield container
+
+
+def video_stream(container: av.container.InputContainer, path: Path, limits: Limits) -> av.VideoStream:
+    """The first moving picture in the container (cover art is not one), its declared size checked."""
+    streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+    if not streams:
+        raise MisuseError(f"{path} holds no video stream; give a video")
+    stream = streams[0]
+    if stream.codec_context is None:
+        raise VidvtonError(f"{path} is in a video format this installation cannot decode; convert it to H.264 first")
+    limits.check_size(path, stream.codec_context.width, stream.codec_context.height)
+    stream.codec_context.options = {"max_pixels": str(limits.max_pixels)}
+    return stream
+
+
+@dataclass
+class Findings:
+    """What was noticed while decoding: `bridged` times in seconds of frames that could not be decoded, and other `remarks`."""
+
+    bridged: list[float] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+    def remark(self, line: str) -> None:
+        """Keep one line; a file with trouble in every frame does not fill the memory."""
+        if len(self.remarks) < 20:
+            self.remarks.append(line)
+
+
+def decoded(path: Path, limits: Limits, findings: Findings) -> Iterator[tuple[int, VideoFrame]]:
+    """Every frame of the clip in presentation order with its pts (strictly ascending, in stream time base units).
+
+    Decoding uses all cores until something breaks; then the file is decoded again on one thread, so that what is shown after the
+    damage does not depend on timing, and what was already delivered is skipped. A frame that cannot be decoded is replaced by its
+    neighbour under its own time. VidvtonError where no frame at all can be decoded.
+    """
+    count = 0
+    try:
+        for item in _decode(path, limits, Findings(), careful=False):
+            yield item
+            count += 1
+        if count:
+            return
+    except _Damage:
+        pass
+    for number, item in enumerate(_decode(path, limits, findings, careful=True)):
+        if number >= count:
+            yield item
+            count += 1
+    if not count:
+        raise VidvtonError(f"no frame of {path} can be decoded; the file is damaged or not a video, give another")
+
+
+class _Damage(Exception):
+    """Something is wrong with the stream: decode it carefully."""
+
+
+def _decode(path: Path, limits: Limits, findings: Findings, *, careful: bool) -> Iterator[tuple[int, VideoFrame]]:
+    with opened(path, limits) as container:
+        stream = video_stream(container, path, limits)
+        stream.thread_type = "SLICE" if careful else "AUTO"
+        seconds = stream.time_base
+        step = max(1, round(1 / (frame_rate(stream) * stream.time_base)))
+        waiting: list[int] = []  # pts of packets whose frames have not come out yet
+        errors = 0
+        last: int | None = None
+        held: VideoFrame | None = None
+        for frame, wrong in _frames(container, stream, waiting, findings, careful=careful):
+            errors += wrong
+            if frame is None:
+                continue
+            limits.check_size(path, frame.width, frame.height)
+            pts = frame.pts if frame.pts is not None else (0 if last is None else last + step)
+            while waiting and waiting[0] < pts:
+                lost = heapq.heappop(waiting)
+                if errors and (last is None or lost > last):
+                    findings.bridged.append(float(lost * seconds))
+                    yield lost, held if held is not None else frame
+                    last = lost
+            if waiting and waiting[0] == pts:
+                heapq.heappop(waiting)
+            if last is not None and pts <= last:
+                pts = last + 1
+                findings.remark(f"the frame at {float(pts * seconds):.3f} s came no later than the one before; moved one tick on")
+            yield pts, frame
+            last, held = pts, frame
+        if errors and held is not None:
+            for lost in sorted(p for p in waiting if p > last):
+                findings.bridged.append(float(lost * seconds))
+                yield lost, held
+
+
+def _frames(
+    container: av.container.InputContainer, stream: av.VideoStream, waiting: list[int], findings: Findings, *, careful: bool
+) -> Iterator[tuple[VideoFrame | None, int]]:
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets)
+        except StopIteration:
+            return
+        except _PROBLEMS as problem:
+            findings.remark(f"the file breaks off ({brief(problem)})")
+            return
+        if packet.size and packet.pts is not None and not packet.is_discard:
+            heapq.heappush(waiting, packet.pts)
+        if packet.is_corrupt:
+            yield None, 1
+        try:
+            frames = packet.decode()
+        except _PROBLEMS as problem:
+            if not careful:
+                raise _Damage from problem
+            yield None, 1
+            continue
+        for frame in frames:
+            if frame.is_corrupt and not careful:
+                raise _Damage
+            yield frame, 0
+
+
+def frame_rate(stream: av.VideoStream) -> Fraction:
+    """Frames a second, as the container says; 25 where it says nothing usable."""
+    for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate):
+        if rate and Fraction(1, 100) <= rate <= 1000:
+            return Fraction(rate)
+    return Fraction(25)
+
+
+def probe_video(path: Path, limits: Limits) -> ClipInfo:
+    """What the container's header and the first frame say."""
+    findings = Findings()
+    frames = decoded(path, limits, findings)
+    pts, frame = next(frames)
+    frames.close()
+    with opened(path, limits) as container:
+        stream = video_stream(container, path, limits)
+        rate, base = frame_rate(stream), stream.time_base
+        start = pts * base
+        duration = None
+        if stream.duration:
+            end = ((stream.start_time or 0) + stream.duration) * base
+            duration = end - start
+        elif container.duration:
+            duration = Fraction((container.start_time or 0) + container.duration, av.time_base) - start
+        if duration is not None and duration <= 0:
+            duration = None
+        if duration is not None:
+            limits.check_length(path, float(duration))
+        turn, mirrored = orientation(frame)
+        ratio = frame_aspect(stream)
+        sideways = turn in (90, 270)
+        return ClipInfo(
+            path=path, kind="video",
+            width=frame.height if sideways else frame.width, height=frame.width if sideways else frame.height,
+            time_base=base, rate=rate,
+            frames=stream.frames or (max(1, round(duration * rate)) if duration else 1),
+            codec=stream.codec_context.name, pixel_format=frame.format.name,
+            sample_aspect_ratio=1 / ratio if sideways else ratio,
+            rotation=turn, mirrored=mirrored, start=start, duration=duration,
+            bit_depth=max((c.bits for c in frame.format.components), default=8), colours=tags_of(frame),
+            has_audio=len(container.streams.audio) > 0, has_alpha=any(c.is_alpha for c in frame.format.components),
+        )  # fmt: skip
+
+
+def frame_aspect(stream: av.VideoStream) -> Fraction:
+    """Width of a stored pixel over its height; 1 where unknown or absurd."""
+    ratio = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
+    return Fraction(ratio) if ratio and Fraction(1, 20) <= ratio <= 20 else Fraction(1)
+
+
+def orientation(frame: VideoFrame) -> tuple[int, bool]:
+    """(counter-clockwise degrees among 0, 90, 180, 270, mirrored left to right after that) that make the frame upright."""
+    data = frame.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return 0, False
+    a, b, _, c, d, *_ = np.frombuffer(bytes(data), np.int32).astype(np.float64) / 65536
+    # FFmpeg's matrix maps a stored point (x, y) to (a x + c y, b x + d y) on the display, y down.
+    mirrored = a * d - b * c < 0
+    if mirrored:  # undo the flip of x first: what is left is a rotation
+        a, c = -a, -c
+    degrees = math.degrees(math.atan2(b, a)) if (a or b) else 0.0  # clockwise
+    return round(-degrees / 90) % 4 * 90, mirrored
+
+
+def upright(array: np.ndarray, turn: int, mirrored: bool) -> np.ndarray:
+    """A view of [H, W, 3] `array` turned counter-clockwise by `turn` degrees and then, if `mirrored`, flipped left to right."""
+    array = np.rot90(array, turn // 90) if turn else array
+    return array[:, ::-1] if mirrored else array
