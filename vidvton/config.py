@@ -1,4 +1,4 @@
-"""Settings from YAML files into typed, frozen models, and back. Anything doubtful is an error in one sentence that names file and key."""
+"""Settings from YAML files into typed, frozen models, and back. Anything doubtful is an error naming file and key."""
 
 from __future__ import annotations
 
@@ -59,6 +59,25 @@ def parse_config(text: str, model: type[Model], *, name: str) -> Model:
         data = {}
     if not isinstance(data, dict):
         raise MisuseError(f"{name} holds a {_kind(data)}, expected keys and values (key: value)")
+    return _validated(data, model, name)
+
+
+def overlay(settings: Model, changes: dict[str, Any], *, name: str) -> Model:
+    """`settings` with `changes` (nested like the model; None leaves a value alone) on top; errors as `parse_config`."""
+    return _validated(_merged(settings.model_dump(mode="json"), changes), type(settings), name)
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    out = dict(below)
+    for key, value in above.items():
+        if isinstance(value, dict) and isinstance(out.get(key), dict):
+            out[key] = _merged(out[key], value)
+        elif value is not None:
+            out[key] = value
+    return out
+
+
+def _validated(data: dict[str, Any], model: type[Model], name: str) -> Model:
     try:
         # Through JSON, so that lists may fill tuples while text is still not a number.
         return model.model_validate_json(json.dumps(data, allow_nan=False))
@@ -126,6 +145,7 @@ def _first_problem(error: ValidationError, model: type[BaseModel]) -> str:
     if problem["type"] == "missing":
         return f"key {key!r} is missing"
     value, message = problem["input"], problem["msg"]
+    message = message.removeprefix("Value error, ")
     message = "expected " + message.removeprefix("Input should be ") if message.startswith("Input should be ") else message
     sentence = f"{key} is {json.dumps(value)} ({_kind(value)}), {message}"
     if isinstance(value, str) and problem["type"] in ("float_type", "int_type") and _is_number(value):

@@ -52,7 +52,11 @@ class Timing:
 
 @dataclass(frozen=True)
 class RenderReport:
-    """All a render knows about itself. `digest` is the SHA-256 over all finished frames before encoding: equal digests, equal frames."""
+    """All a render knows about itself.
+
+    `quality` has a value 0-1 per frame; `frames_resumed` were found done; `digest` is the SHA-256 over all finished frames before
+    encoding, segment by segment: equal digests, equal frames.
+    """
 
     output: str
     engine: str
@@ -104,7 +108,11 @@ def read_versions() -> dict[str, str]:
 
 def peak_memory_mib() -> float:
     """The most memory this process has held, in MiB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    try:  # getrusage counts what a parent held before exec
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
+    except (OSError, StopIteration):
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1 << 20) if sys.platform == "darwin" else peak / 1024
 
 

@@ -66,6 +66,13 @@ def open_work(path: Path, identity: dict[str, object]) -> Iterator[WorkFolder]:
         os.close(lock)
 
 
+def peek_work(path: Path, identity: dict[str, object]) -> int:
+    """How many finished segments an unfinished run of this very render left at `path`; writes nothing."""
+    if _read_json(path / _IDENTITY) != json.loads(json.dumps(identity)):
+        return 0
+    return sum(1 for _ in (path / "segments").glob("*.json"))
+
+
 def remove_work(work: WorkFolder) -> None:
     """Delete the folder and all in it; only inside its `open_work`."""
     _empty(work.path)
@@ -78,7 +85,7 @@ def remove_work(work: WorkFolder) -> None:
 
 
 def identify(path: Path) -> dict[str, object]:
-    """What tells one version of a file or folder from another without reading all of it: sizes, times, first and last megabyte."""
+    """What tells one version of a file or folder from another without reading all of it: size, time, first and last megabyte."""
     if path.is_dir():
         entries = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in sorted(path.iterdir()) if p.is_file()]
         return {"files": len(entries), "listing": hashlib.sha256(json.dumps(entries).encode()).hexdigest()}
@@ -165,7 +172,7 @@ def _lock(path: Path) -> int:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(file)
-            raise VidvtonError(f"another run is at work in {path}; wait for it, or give this one another folder with --work") from None
+            raise VidvtonError(f"another run is at work in {path}; wait for it, or give another folder with --work") from None
         try:
             if os.fstat(file).st_ino == (path / LOCK).stat().st_ino:
                 return file

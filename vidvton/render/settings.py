@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from ..config import Strict
 
@@ -13,11 +14,17 @@ class VideoSettings(Strict):
     """How the result is encoded."""
 
     codec: Literal["h264", "hevc", "vp9", "ffv1"] = "h264"
-    crf: int = Field(16, ge=0, le=51)
-    """Constant quality: lower is better and larger; h264 and hevc 0-51, vp9 0-63, ffv1 is lossless and has none."""
+    crf: int = Field(16, ge=0, le=63)
+    """Constant quality: lower is better and larger; h264 and hevc 0-51, vp9 0-63, ffv1 is lossless and ignores it."""
     preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"] = "fast"
     segment: int = Field(96, ge=1, le=4096)
     """Frames a segment: what is encoded at once, and what is lost at most when a run is killed."""
+
+    @model_validator(mode="after")
+    def _crf_fits(self) -> VideoSettings:
+        if self.codec in ("h264", "hevc") and self.crf > 51:
+            raise ValueError(f"crf {self.crf} is out of range for {self.codec}, expected 0 to 51")
+        return self
 
 
 class LimitSettings(Strict):
@@ -25,7 +32,7 @@ class LimitSettings(Strict):
 
     max_pixels: int = Field(64_000_000, ge=1)
     """Pixels of one picture or frame."""
-    max_seconds: float = Field(7200.0, gt=0)
+    max_seconds: float = Field(1800.0, gt=0)
     """Length of a clip in seconds."""
 
 
@@ -48,3 +55,10 @@ class RenderSettings(Strict):
     video: VideoSettings = VideoSettings()
     limits: LimitSettings = LimitSettings()
     warp: WarpSettings = WarpSettings()
+
+    @field_validator("who")
+    @classmethod
+    def _who_is_known(cls, who: str) -> str:
+        if not re.fullmatch(r"largest|[1-9]\d*|\d+(\.\d+)?,\d+(\.\d+)?", who):
+            raise ValueError("expected largest, a number from 1 or a point x,y in pixels")
+        return who

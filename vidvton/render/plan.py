@@ -1,0 +1,229 @@
+"""What a render is asked to do, and everything that can be checked before anything is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .. import __version__
+from ..config import nearest
+from ..errors import MisuseError, VidvtonError
+from ..garment import prepare_garment
+from ..media.files import check_writable
+from ..media.images import IMAGE_SUFFIXES, read_image
+from ..media.info import ClipInfo, Limits
+from ..media.reader import open_clip
+from ..values import CATEGORIES, Garment
+from .report import SourceFacts
+from .resume import Grid, identify, peek_work
+from .settings import RenderSettings
+
+ENGINES = ("warp",)
+VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm")
+
+
+@dataclass(frozen=True)
+class RenderRequest:
+    """One render as the user asked for it. `categories` has one word (or None: find out) per garment."""
+
+    source: Path
+    garments: tuple[Path, ...]
+    output: Path
+    settings: RenderSettings = RenderSettings()
+    categories: tuple[str | None, ...] = ()
+    work: Path | None = None
+    keep_work: bool = False
+    overwrite: bool = False
+    report: Path | None = None
+    side_by_side: bool = False
+    preview: int | None = None
+
+
+@dataclass(frozen=True)
+class RenderPlan:
+    """A request found possible: the garments understood, the clip's header read, every path decided; nothing written yet."""
+
+    request: RenderRequest
+    info: ClipInfo
+    garments: tuple[Garment, ...]
+    output: Path
+    work: Path
+    engine: str
+    identity: dict[str, object]
+    notes: tuple[str, ...] = ()
+    segments_done: int = 0
+    source: SourceFacts = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "source", source_facts(self.info))
+
+    @property
+    def settings(self) -> RenderSettings:
+        return self.request.settings
+
+    def rows(self) -> list[tuple[str, str]]:
+        """(what, how) for people to read, in order."""
+        source, video = self.source, self.settings.video
+        length = f"{source.seconds:.1f} s, " if source.seconds else ""
+        rate = f" at {source.rate:.3g} frames/s" if source.kind == "video" and source.rate else ""
+        sound = ", sound kept" if source.sound else ""
+        rows = [("clip", f"{source.path}: {source.width}x{source.height}, {length}about {self.info.frames} frames{rate}{sound}")]
+        for path, garment in zip(self.request.garments, self.garments):
+            cut = [str(value) for value in (garment.layout.sleeve, garment.layout.leg) if value]
+            rows.append(("garment", f"{path}: {garment.category}" + (f" ({', '.join(cut)})" if cut else "")))
+        rows += [("engine", self.engine), ("person", self.settings.who)]
+        if self.request.preview is not None:
+            rows.append(("output", f"{self.output}: a sheet of {self.request.preview} frames"))
+        elif source.kind == "video":
+            quality = "lossless" if video.codec == "ffv1" else f"crf {video.crf}, {video.preset}"
+            beside = ", side by side" if self.request.side_by_side else ""
+            rows.append(("output", f"{self.output}: {video.codec}, {quality}{beside}"))
+            rows.append(("segments", f"about {len(Grid(self.info.frames, video.segment))} of {video.segment} frames"))
+        else:
+            rows.append(("output", f"{self.output}: {'one picture' if source.kind == 'image' else 'a folder of pictures'}"))
+        rows.append(("work", f"{self.work}" + (f" ({self.segments_done} finished segments in it)" if self.segments_done else "")))
+        return rows + [("note", note) for note in self.notes]
+
+    def as_json(self) -> dict[str, object]:
+        """Plain JSON values."""
+        return {
+            "source": {**vars(self.source), "frames_estimated": self.info.frames},
+            "garments": [
+                {"picture": str(path), "category": garment.category, "layout": dict(vars(garment.layout))}
+                for path, garment in zip(self.request.garments, self.garments)
+            ],
+            "engine": self.engine,
+            "output": str(self.output),
+            "work": str(self.work),
+            "segments_done": self.segments_done,
+            "side_by_side": self.request.side_by_side,
+            "preview": self.request.preview,
+            "settings": self.settings.model_dump(mode="json"),
+            "notes": list(self.notes),
+        }
+
+
+def make_plan(request: RenderRequest) -> RenderPlan:
+    """The plan for `request`, after every check that needs no analysis.
+
+    MisuseError or VidvtonError where a file is missing, unreadable, too large, of the wrong kind, or must not be written.
+    """
+    categories = check_categories(request.categories, len(request.garments))
+    settings = request.settings
+    limits = limits_of(settings)
+    if not request.source.exists():
+        raise MisuseError(f"there is no file {request.source}; give a clip, a photo or a folder of pictures")
+    for path in request.garments:
+        if not path.exists():
+            raise MisuseError(f"there is no garment picture {path}; give a picture of a garment")
+    output = _checked_output(request)
+    reader = open_clip(request.source, limits=limits)
+    info, notes = reader.info, tuple(reader.notes)
+    if request.preview is None:
+        check_suffix(output, info)
+    garments = tuple(read_garment(path, category, settings) for path, category in zip(request.garments, categories))
+    work = request.work if request.work is not None else output.with_name(f".{output.name}.work")
+    identity = {
+        "version": __version__,
+        "source": identify(request.source),
+        "garments": [{**identify(path), "category": category} for path, category in zip(request.garments, categories)],
+        "settings": settings.model_dump(mode="json"),
+        "layout": "side by side" if request.side_by_side else "result",
+    }
+    engine = ENGINES[0] if settings.engine == "auto" else settings.engine
+    return RenderPlan(request, info, garments, output, work, engine, identity, notes, peek_work(work, identity))
+
+
+def read_garment(path: Path, category: str | None, settings: RenderSettings) -> Garment:
+    """The garment in picture `path`; errors name the file."""
+    picture = read_image(path, max_pixels=settings.limits.max_pixels)
+    try:
+        return prepare_garment(picture.image, alpha=picture.alpha, category=category)
+    except VidvtonError as error:
+        if str(path) in str(error):
+            raise
+        raise type(error)(f"{path}: {error}") from error
+
+
+def check_categories(words: tuple[str | None, ...], garments: int) -> tuple[str | None, ...]:
+    """One category (or None) per garment: none given, one for all, or one each. MisuseError otherwise, and for unknown words."""
+    if garments == 0:
+        raise MisuseError("no garment was given; add --garment PICTURE")
+    for word in words:
+        if word is not None and word not in CATEGORIES:
+            raise MisuseError(f"category {word!r} is unknown; {nearest(word, CATEGORIES)}")
+    if not words:
+        return (None,) * garments
+    if len(words) == 1:
+        return words * garments
+    if len(words) != garments:
+        raise MisuseError(f"{len(words)} categories were given for {garments} garments; give one for all or one for each")
+    return words
+
+
+def check_suffix(output: Path, info: ClipInfo) -> None:
+    """MisuseError where the output's name does not fit what comes out of such a source."""
+    suffix = output.suffix.lower()
+    has = f"{output} has suffix {suffix!r}" if suffix else f"{output} has no suffix"
+    if info.kind == "image" and suffix not in IMAGE_SUFFIXES:
+        raise MisuseError(f"{has}; a photo gives a photo: use one of {', '.join(IMAGE_SUFFIXES)}")
+    if info.kind == "video" and suffix not in VIDEO_SUFFIXES:
+        raise MisuseError(f"{has}; a clip gives a clip: use one of {', '.join(VIDEO_SUFFIXES)}")
+    if info.kind == "folder" and suffix in (*VIDEO_SUFFIXES, *IMAGE_SUFFIXES):
+        raise MisuseError(f"{has}; a folder of pictures gives a folder: use a name without a suffix")
+
+
+def check_picture_output(output: Path, picture: Path) -> None:
+    """MisuseError where `output` is no picture's name or the very picture that is read."""
+    if output.suffix.lower() not in IMAGE_SUFFIXES:
+        raise MisuseError(f"{output} has suffix {output.suffix or 'none'!r}, expected a picture: {', '.join(IMAGE_SUFFIXES)}")
+    if _same(output, picture):
+        raise MisuseError(f"{output} is an input and would be overwritten; choose another name")
+
+
+def limits_of(settings: RenderSettings) -> Limits:
+    """The media room's limits from the settings."""
+    return Limits(max_pixels=settings.limits.max_pixels, max_seconds=settings.limits.max_seconds)
+
+
+def source_facts(info: ClipInfo) -> SourceFacts:
+    """What the report says of the source."""
+    moving = info.kind == "video"
+    return SourceFacts(
+        path=str(info.path),
+        kind=info.kind,
+        width=info.width,
+        height=info.height,
+        rate=float(info.rate) if moving and info.rate else None,
+        seconds=float(info.duration) if moving and info.duration is not None else None,
+        codec=info.codec,
+        sound=info.has_audio,
+    )
+
+
+def _checked_output(request: RenderRequest) -> Path:
+    """Where the result goes, found writable; for a preview a PNG."""
+    output = request.output
+    if request.preview is not None:
+        if request.preview < 1:
+            raise MisuseError(f"a preview of {request.preview} frames is nothing; give --preview a number from 1")
+        if output.suffix.lower() != ".png":
+            output = output.with_name(output.name + ".preview.png")
+    inputs = (request.source, *request.garments)
+    written = [output] + ([request.report] if request.report is not None else [])
+    for path in written:
+        for given in inputs:
+            if _same(path, given):
+                raise MisuseError(f"{path} is an input and would be overwritten; choose another name")
+            if given.is_dir() and path.resolve().parent == given.resolve():
+                raise MisuseError(f"{path} lies in the folder that is read; choose a place outside it")
+        if path.is_dir() and not (path is output and request.source.is_dir()):
+            raise MisuseError(f"{path} is a folder, expected a file name")
+        check_writable(path, overwrite=request.overwrite)
+    if len(written) == 2 and written[0].resolve() == written[1].resolve():
+        raise MisuseError(f"{output} was given both as output and as report; choose two names")
+    return output
+
+
+def _same(path: Path, given: Path) -> bool:
+    return path.resolve() == given.resolve() or (path.exists() and path.samefile(given))
