@@ -1,0 +1,114 @@
+"""Whether a silhouette is an upper, lower or full garment, and its cut in layout words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import MisuseError
+from ..values import CATEGORIES, Layout
+from .landmarks import Shape, leg_gap, read_upper, torso_width
+
+
+@dataclass(frozen=True)
+class Reading:
+    """`category` with a `confidence` 0-1, and the clues it rests on."""
+
+    category: str
+    confidence: float
+    clues: str
+
+
+def check_category(word: str | None) -> str | None:
+    """The word itself; MisuseError for one that is no category."""
+    if word is not None and word not in CATEGORIES:
+        raise MisuseError(f"garment category is {word!r}, expected one of {', '.join(CATEGORIES)}: give one of these or leave it out")
+    return word
+
+
+def read_category(mask: np.ndarray) -> Reading:
+    """The category of an upright mask [H, W] bool, by sleeves, straps, the gap between legs, and proportions."""
+    shape = read_upper(mask, full=True)
+    if shape is None:
+        return Reading("upper", 0.1, "no outline")
+    rows = np.nonzero(mask.any(1))[0]
+    top, height = rows[0], rows[-1] - rows[0] + 1
+    body = torso_width(mask)
+    sleeves = [s.sleeve is not None for s in (shape.left, shape.right)]
+    gap = leg_gap(mask, shape.axis)
+    fork = (gap[1] - top) / height if gap else None
+    top_like = _shouldered(mask, shape)
+    tall = height / max(1.0, _shoulder_span(shape, body))
+    clues = f"sleeves {sum(sleeves)}, fork {fork if fork is None else round(fork, 2)}, shoulders {top_like:.2f}, tall {tall:.2f}"
+    if gap and fork is not None and fork > 0.06:
+        if not any(sleeves) and top_like < 0.6:
+            return Reading("lower", 0.95 - 0.5 * top_like, clues)
+        if fork < 0.3 and tall < 2.2:
+            return Reading("upper", 0.7, clues + ", open front")
+        if fork > 0.8:
+            return Reading("full" if tall > 2.15 else "upper", 0.6, clues)
+        return Reading("full", 0.7, clues + ", jumpsuit")
+    if any(sleeves) or top_like > 0.5:
+        sure = float(np.clip(0.5 + abs(tall - 2.15) * 0.7, 0.5, 0.98))
+        return Reading("full" if tall > 2.15 else "upper", sure, clues)
+    return Reading("lower", float(np.clip(0.9 - 0.6 * top_like, 0.4, 0.9)), clues)
+
+
+def _shoulder_span(shape: Shape, body: float) -> float:
+    wide = sum(s.points["shoulder"][0] - s.half.axis for s in (shape.left, shape.right))
+    return max(float(wide), 0.75 * body)
+
+
+def _shouldered(mask: np.ndarray, shape: Shape) -> float:
+    """0-1: how much the upper edge looks like shoulders or straps (a dip at the neck, sloping sides, arm holes) and not like a waistband."""
+    value = 0.0
+    for side in (shape.left, shape.right):
+        half = side.half
+        x, y = half.x, half.y
+        upper = np.arange(len(x))[y < 0.3 * half.height]
+        upper = upper[upper < len(x) // 2]
+        if len(upper) < 4:
+            continue
+        wide = max(1.0, float(x[upper].max()))
+        dip = (y[0] - y[upper].min()) / wide
+        value += 0.5 * np.clip((dip - 0.06) / 0.12, 0, 1)
+        # arm holes: the outline comes back inward below the shoulder tip
+        outward = np.maximum.accumulate(x[upper])
+        back = float((outward - x[upper])[y[upper] > y[upper].min() + 0.02 * half.height].max(initial=0)) / wide
+        value += 0.35 * np.clip((back - 0.02) / 0.05, 0, 1)
+        # a slope from neck to shoulder: half of the way out, the edge is already lower by more than a waistband's bow
+        k = int(np.abs(x[upper] - 0.6 * wide).argmin())
+        value += 0.25 * np.clip(((y[upper[k]] - y[upper].min()) / wide - 0.08) / 0.1, 0, 1)
+    return float(min(1.0, value / 2 * 1.25))
+
+
+def read_layout(category: str, shape: Shape, mask: np.ndarray, *, open_front: bool | None) -> Layout:
+    """The cut in layout words, from landmarks."""
+    rows = np.nonzero(mask.any(1))[0]
+    height = rows[-1] - rows[0] + 1
+    sleeve = _sleeve_word(shape) if category != "lower" else None
+    leg = None
+    if category != "upper":
+        leg = "skirt" if shape.crotch is None else _leg_word(shape.crotch[1] - rows[0], height, category)
+    return Layout(sleeve=sleeve, leg=leg, open=open_front if category != "lower" else None)
+
+
+def _sleeve_word(shape: Shape) -> str:
+    wide = sum(s.points["shoulder"][0] - s.half.axis for s in (shape.left, shape.right))
+    lengths = []
+    for side in (shape.left, shape.right):
+        if side.sleeve is None:
+            continue
+        p = {k: np.array(v[:2]) for k, v in side.points.items()}
+        lengths.append(np.linalg.norm(p["cuff_outer"] - p["shoulder"]) / max(1.0, wide))
+    if not lengths:
+        return "none"
+    longest = max(lengths)
+    return "short" if longest < 0.64 else "elbow" if longest < 0.92 else "long"
+
+
+def _leg_word(fork: float, height: float, category: str) -> str:
+    rise = fork if category == "lower" else 0.42 * fork
+    ratio = (height - fork) / max(1.0, rise)
+    return "shorts" if ratio < 0.85 else "knee" if ratio < 1.6 else "long"

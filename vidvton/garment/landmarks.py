@@ -1,0 +1,347 @@
+"""Landmarks of a garment's silhouette: corners of its outline, found on each half and named by the wearer's sides.
+
+The picture's right half is the wearer's left. A point read off a clear corner scores about 0.9, one placed by proportion 0.4.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .outline import Half, open_gaps, right_half, symmetry_axis
+
+CLEAR, LIKELY, PLACED = 0.9, 0.7, 0.4
+
+
+@dataclass
+class Side:
+    """What one half's outline shows: `points` name -> (x, y, score), and where on the path the sleeve begins and ends
+    (`sleeve`, path indices of shoulder and armpit) or the leg ends (`crotch`, an index)."""
+
+    half: Half
+    points: dict[str, tuple[float, float, float]] = field(default_factory=dict)
+    sleeve: tuple[int, int] | None = None
+
+    def put(self, name: str, index: int, score: float) -> None:
+        x, y = self.half.path[int(index)]
+        self.points[name] = (float(x), float(y), score)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A silhouette read for landmarks: the wearer's `left` (picture right) and `right` sides, each in its own picture (the right
+    side's mirrored), `axis` and `width` of the mask, `mirror` 0-1 how symmetric it is, `crotch` (x, y) where two legs part."""
+
+    left: Side
+    right: Side
+    axis: float
+    width: int
+    mirror: float
+    crotch: tuple[float, float] | None = None
+
+
+def halves(mask: np.ndarray) -> tuple[Half, Half, float, float] | None:
+    """(wearer's left half, wearer's right half mirrored, axis, mirror overlap) of a mask; None for an empty one."""
+    solid = open_gaps(mask)
+    axis, mirror = symmetry_axis(solid)
+    left = right_half(solid, axis)
+    right = right_half(solid[:, ::-1], mask.shape[1] - 1 - axis)
+    return None if left is None or right is None else (left, right, axis, mirror)
+
+
+def read_upper(mask: np.ndarray, *, full: bool) -> Shape | None:
+    """Landmarks of a top or (`full`) a dress or jumpsuit."""
+    found = halves(mask)
+    if found is None:
+        return None
+    left, right, axis, mirror = found
+    body = torso_width(mask)
+    sides = [_upper_side(h, body, full) for h in (left, right)]
+    crotch = leg_gap(mask, axis) if full else None
+    rows = np.nonzero(mask.any(1))[0]
+    if crotch and not 0.3 < (crotch[1] - rows[0]) / (rows[-1] - rows[0] + 1) < 0.8:
+        crotch = None  # a slit or a curved hem, not legs
+    shape = Shape(sides[0], sides[1], axis, mask.shape[1], mirror, crotch)
+    _agree(shape, body)
+    return shape
+
+
+def read_lower(mask: np.ndarray) -> Shape | None:
+    """Landmarks of trousers, shorts or a skirt."""
+    found = halves(mask)
+    if found is None:
+        return None
+    left, right, axis, mirror = found
+    legs = leg_gap(mask, axis)
+    sides = [_lower_side(h, legs) for h in (left, right)]
+    return Shape(sides[0], sides[1], axis, mask.shape[1], mirror, legs)
+
+
+def torso_width(mask: np.ndarray) -> float:
+    """Typical width in pixels of the body of a top: the central run of its rows between a third and nine tenths of its height."""
+    rows = np.nonzero(mask.any(1))[0]
+    top, height = rows[0], rows[-1] - rows[0] + 1
+    axis, _ = symmetry_axis(mask)
+    widths = []
+    for y in range(int(top + 0.35 * height), int(top + 0.9 * height)):
+        row = mask[y]
+        c = int(round(axis))
+        if not row[c]:
+            continue
+        out = np.nonzero(~row)[0]
+        a = out[out < c].max() if (out < c).any() else -1
+        b = out[out > c].min() if (out > c).any() else len(row)
+        widths.append(b - a - 1)
+    return float(np.median(widths)) if widths else float(mask.any(0).sum())
+
+
+def leg_gap(mask: np.ndarray, axis: float) -> tuple[float, float] | None:
+    """(x, y) of the crotch where two legs part near the centre line, or None for a skirt."""
+    solid = open_gaps(mask)
+    rows, columns = np.nonzero(solid.any(1))[0], np.nonzero(solid.any(0))[0]
+    height, width = rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1
+    reach = max(2, int(0.14 * width))
+    xs = np.arange(max(0, int(axis) - reach), min(mask.shape[1], int(axis) + reach + 1))
+    bottoms = np.array([np.nonzero(solid[:, x])[0].max() if solid[:, x].any() else rows[0] for x in xs])
+    k = int(bottoms.argmin())
+    ends = [np.nonzero(solid[:, s].any(1))[0].max() for s in (slice(0, xs[k]), slice(xs[k] + 1, None)) if solid[:, s].any()]
+    if len(ends) < 2 or min(ends) - bottoms[k] < 0.055 * height:
+        return None
+    low = np.nonzero(bottoms <= bottoms[k] + 1)[0]
+    return float(xs[int(np.median(low))]), float(bottoms[k])
+
+
+# -- tops and dresses ------------------------------------------------------------------------------------------------------
+
+
+def _upper_side(half: Half, body: float, full: bool) -> Side:
+    side = Side(half)
+    armpit, sleeved = _armpit(half, body, full)
+    if sleeved:
+        root = _shoulder_with_sleeve(half, armpit, body)
+        side.sleeve = (root, armpit)
+        side.put("shoulder", root, LIKELY)
+        side.put("armpit", armpit, CLEAR)
+        _cuff(side, root, armpit)
+        last = root
+    else:
+        last, under, sure = _arm_hole(half, armpit, body, full)
+        side.put("shoulder", last, CLEAR if sure else PLACED)
+        side.put("armpit", under, LIKELY if sure else PLACED)
+        armpit = under
+    _neck(side, last)
+    _hem(side, armpit, body, full)
+    return side
+
+
+def _armpit(half: Half, body: float, full: bool) -> tuple[int, bool]:
+    """(path index of the strongest concave corner on the side, whether a sleeve ends before it)."""
+    x, y, turn = half.x, half.y, half.turn
+    span = min(half.height, 2.2 * body) if full else half.height
+    best, index, sleeved = 0.0, -1, False
+    tip = np.maximum.accumulate(x)
+    # how far out the outline comes again below: what is left of the path
+    for i in range(12, len(x) - 12):
+        if turn[i] > -22 or turn[i] > turn[i - 6 : i + 7].min() + 1e-6:
+            continue
+        if not 0.1 * span < y[i] < 0.8 * span or x[i] < 0.22 * body:
+            continue
+        before = half.path[:i]
+        away = np.linalg.norm(before - half.path[i], axis=1)
+        outer = (before[:, 0] - half.path[i, 0] > 0.1 * body) | ((before[:, 1] - half.path[i, 1] > 0.12 * body) & (x[:i] > x[i]))
+        reach = (away * outer).max()
+        arm = reach > 0.2 * body
+        value = -turn[i] * (1.0 if arm else 0.35) + (25 if arm else 0) * min(1.0, reach / (0.5 * body))
+        # a point high on the body, close to the body's side, is where sleeves join
+        value -= 60 * max(0.0, x[i] - 0.75 * body) / body + 40 * max(0.0, y[i] / span - 0.5)
+        if value > best:
+            best, index, sleeved = value, i, arm
+    del tip
+    return index, sleeved and best > 25
+
+
+def _shoulder_with_sleeve(half: Half, armpit: int, body: float) -> int:
+    """Path index of the shoulder: the convex corner on the upper outline near the armpit's x, else the point above it."""
+    x, y = half.x, half.y
+    tip = int(np.linalg.norm(half.path[:armpit] - half.path[armpit], axis=1).argmax())
+    upper = np.arange(4, max(6, min(tip, armpit)))
+    upper = upper[y[upper] < y[armpit]]
+    if len(upper) < 3:
+        return max(1, armpit // 2)
+    from .outline import turning
+
+    wide = turning(half.path, 16)
+    goal = x[armpit] - 0.03 * body
+    cost = np.abs(x[upper] - goal) / body * 3.0 - np.clip(wide[upper], 0, 60) / 60 * 0.7
+    near = (x[upper] - goal > -0.06 * body) & (x[upper] - goal < 0.12 * body)
+    if not near.any():
+        return int(upper[np.abs(x[upper] - goal).argmin()])
+    return int(upper[near][cost[near].argmin()])
+
+
+def _cuff(side: Side, root: int, armpit: int) -> None:
+    """The sleeve's end: two convex corners far from the shoulder, about a sleeve's width apart."""
+    half = side.half
+    path = half.path[root : armpit + 1]
+    n = len(path)
+    width = float(np.linalg.norm(path[0] - path[-1])) + 1e-3
+    centre = 0.5 * (path[0] + path[-1])
+    far = np.linalg.norm(path - centre, axis=1)
+    far /= far.max()
+    turn = np.clip(half.turn[root : armpit + 1], 0, 100)
+    peaks = [i for i in range(2, n - 2) if turn[i] >= turn[max(0, i - 4) : i + 5].max() and turn[i] > 12 and far[i] > 0.55]
+    best, pair = -1e9, None
+    for a in peaks:
+        for b in peaks:
+            if b <= a:
+                continue
+            apart = float(np.linalg.norm(path[a] - path[b])) / width
+            straight = float(np.linalg.norm(path[b] - path[a])) / max(1.0, _length(path[a : b + 1]))
+            if not 0.2 < apart < 1.35 or straight < 0.7:
+                continue
+            value = turn[a] + turn[b] + 130 * (far[a] + far[b]) - 25 * abs(np.log(apart / 0.7))
+            if value > best:
+                best, pair = value, (a, b)
+    score = CLEAR
+    if pair is None:
+        tip = int(far.argmax())
+        step = max(2, int(0.3 * width / max(1e-3, _length(path) / n)))
+        pair, score = (max(1, tip - step), min(n - 2, tip + step)), PLACED
+    a, b = pair
+    side.put("cuff_outer", root + a, score)
+    side.put("cuff_inner", root + b, score)
+    side.put("sleeve_outer", root + a // 2, score * 0.9)
+    side.put("sleeve_inner", root + (b + n - 1) // 2, score * 0.9)
+
+
+def _length(path: np.ndarray) -> float:
+    return float(np.linalg.norm(np.diff(path, axis=0), axis=1).sum())
+
+
+def _arm_hole(half: Half, concave: int, body: float, full: bool) -> tuple[int, int, bool]:
+    """(shoulder index, underarm index, sure) for a garment without a sleeve on this side."""
+    x, y = half.x, half.y
+    top_band = np.nonzero((y < 0.16 * min(half.height, 2 * body)) & (x > 0.08 * body) & (np.arange(len(x)) < len(x) // 2))[0]
+    if concave > 0:
+        before = top_band[top_band < concave]
+        start = before if len(before) else np.arange(1, concave)
+        shoulder = int(start[(x[start] / body - 1.6 * y[start] / body).argmax()])
+        after = np.arange(concave, len(x) - 8)
+        after = after[y[after] < y[concave] + 0.55 * body]
+        # under the arm the outline turns from outward to downward
+        under = int(after[(x[after] / body - 0.55 * y[after] / body + np.clip(half.turn[after], 0, 50) / 260).argmax()])
+        if y[under] < 0.5 * half.height and under > shoulder:
+            return shoulder, under, True
+    start = top_band if len(top_band) else np.arange(1, len(x) // 3)
+    shoulder = int(start[(x[start] / body - 1.6 * y[start] / body).argmax()])
+    goal = y[shoulder] + 0.42 * body if y[shoulder] + 0.42 * body < 0.45 * half.height else 0.35 * half.height
+    rest = np.arange(shoulder, len(x) - 8)
+    return shoulder, int(rest[np.abs(y[rest] - goal).argmin()]), False
+
+
+def _neck(side: Side, shoulder: int) -> None:
+    """Where the collar ends: the upper outline's peak between the centre and the shoulder."""
+    half = side.half
+    x, y = half.x, half.y
+    part = np.arange(1, max(3, shoulder + 1))
+    peak = y[part].min()
+    dip = y[0] - peak
+    if dip > 0.012 * half.height:
+        top = part[y[part] < peak + max(1.0, 0.05 * dip)]
+        side.put("neck", int(top[x[top].argmin()]) if len(top) else int(part[y[part].argmin()]), CLEAR)
+        return
+    inner = part[(x[part] > 0.12 * x[shoulder]) & (x[part] < 0.75 * x[shoulder])]
+    if len(inner) and half.turn[inner].max() > 10:
+        side.put("neck", int(inner[half.turn[inner].argmax()]), LIKELY)
+    else:
+        side.put("neck", int(part[np.abs(x[part] - 0.4 * x[shoulder]).argmin()]), PLACED)
+
+
+def _hem(side: Side, armpit: int, body: float, full: bool) -> None:
+    half = side.half
+    x, y = half.x, half.y
+    rest = np.arange(max(1, armpit), len(x))
+    rest = rest[y[rest] > y[armpit] + 0.5 * (half.height - y[armpit])] if len(rest) else np.arange(len(x))
+    if not len(rest):
+        rest = np.arange(len(x) - 20, len(x))
+    corner = int(rest[(0.9 * x[rest] / max(1.0, x[rest].max()) + 1.1 * y[rest] / half.height * half.height / max(1.0, x[rest].max())).argmax()])
+    side.put("hem", corner, CLEAR)
+    sides = np.arange(min(armpit + 1, corner), corner + 1)
+    drop = y[corner] - y[armpit]
+    low, high = (0.1, 0.6) if full else (0.25, 0.85)
+    zone = sides[(y[sides] > y[armpit] + low * drop) & (y[sides] < y[armpit] + high * drop)]
+    if len(zone) < 3:
+        side.put("waist", int((armpit + corner) // 2), PLACED)
+        return
+    narrow = int(zone[x[zone].argmin()])
+    straight = np.interp(y[narrow], [y[armpit], y[corner]], [x[armpit], x[corner]])
+    inside = narrow not in (zone[0], zone[-1])
+    if inside and straight - x[narrow] > 0.02 * body:
+        side.put("waist", narrow, CLEAR)
+        return
+    goal = y[armpit] + min(0.6 * body, 0.62 * drop)
+    side.put("waist", int(sides[np.abs(y[sides] - goal).argmin()]), PLACED)
+
+
+def _agree(shape: Shape, body: float) -> None:
+    """Both sides made alike where one was unclear: waists level, an unclear shoulder or armpit mirrored from the clear side."""
+    left, right = shape.left.points, shape.right.points
+    for name in ("shoulder", "armpit", "neck", "waist"):
+        a, b = left.get(name), right.get(name)
+        if a is None or b is None:
+            continue
+        if abs(a[2] - b[2]) > 0.15:
+            clear, vague, half = (a, right, shape.right.half) if a[2] > b[2] else (b, left, shape.left.half)
+            source = shape.left.half if a[2] > b[2] else shape.right.half
+            goal = np.array([clear[0] - source.axis + half.axis, clear[1]])
+            off = np.linalg.norm(half.path - goal, axis=1)
+            if off.min() < 0.15 * body:
+                x, y = half.path[int(off.argmin())]
+                vague[name] = (float(x), float(y), 0.6)
+    a, b = left["waist"], right["waist"]
+    if a[2] <= PLACED and b[2] <= PLACED:
+        return
+    if abs(a[1] - b[1]) > 0.12 * body:
+        level = a[1] if a[2] > b[2] else b[1] if b[2] > a[2] else 0.5 * (a[1] + b[1])
+        for side in (shape.left, shape.right):
+            half = side.half
+            hem, pit = side.points["hem"], side.points["armpit"]
+            zone = np.nonzero((half.path[:, 1] > pit[1]) & (half.path[:, 1] < hem[1]) & (np.arange(len(half.path)) > 8))[0]
+            if len(zone):
+                k = int(zone[(np.abs(half.path[zone, 1] - level) + 0.2 * half.x[zone]).argmin()])
+                side.put("waist", k, LIKELY)
+
+
+# -- trousers and skirts ---------------------------------------------------------------------------------------------------
+
+
+def _lower_side(half: Half, crotch: tuple[float, float] | None) -> Side:
+    side = Side(half)
+    x, y, n = half.x, half.y, len(half.path)
+    first = np.arange(2, n // 2)
+    first = first[y[first] < 0.3 * half.height]
+    waist = int(first[(x[first] - 1.4 * y[first]).argmax()]) if len(first) else 2
+    side.put("waist", waist, CLEAR)
+    low = np.nonzero(y > 0.6 * half.height)[0]
+    low = low[low > waist]
+    if not len(low):
+        low = np.arange(n - 10, n)
+    outer = int(low[(0.6 * x[low] + y[low]).argmax()])
+    side.put("hem_outer", outer, CLEAR)
+    edge = np.arange(waist, max(waist + 2, outer))
+    if crotch is None:
+        hip = int(edge[np.abs(y[edge] - y[waist] - min(0.4 * half.height, 0.55 * 2 * x[waist])).argmin()])
+        side.put("hip", hip, LIKELY)
+        return side
+    fork = crotch[1] - half.top
+    inner_part = np.arange(outer, n)
+    end = int(inner_part[(y[inner_part] - 0.6 * x[inner_part]).argmax()])
+    side.put("hem_inner", end, CLEAR)
+    hip = int(edge[np.abs(y[edge] - (y[waist] + 0.72 * (fork - y[waist]))).argmin()])
+    side.put("hip", hip, LIKELY)
+    knee = fork + 0.45 * (y[outer] - fork)
+    side.put("knee_outer", int(edge[np.abs(y[edge] - knee).argmin()]), LIKELY)
+    inner = np.arange(end, n)
+    side.put("knee_inner", int(inner[np.abs(y[inner] - knee).argmin()]), LIKELY)
+    return side

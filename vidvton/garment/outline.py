@@ -1,0 +1,121 @@
+"""A silhouette as a path: one half of the outline from the top centre to the bottom centre, with its corners.
+
+Everything is done for the picture's right half, so that the other half is the mirror picture's right half. Points are float
+(x, y) in pixel indices of the analysed mask.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from scipy import ndimage
+
+STEPS = 320
+"""Points on one half's path."""
+
+
+@dataclass(frozen=True)
+class Half:
+    """The right half's outline: `path` [STEPS, 2] at equal distances from top centre to bottom centre, `axis` the x of the centre
+    line, `top` and `height` of the whole silhouette, `turn` [STEPS] degrees, positive at convex corners."""
+
+    path: np.ndarray
+    axis: float
+    top: float
+    height: float
+    turn: np.ndarray
+
+    @property
+    def x(self) -> np.ndarray:
+        """[STEPS] distance outward from the centre line."""
+        return self.path[:, 0] - self.axis
+
+    @property
+    def y(self) -> np.ndarray:
+        """[STEPS] height below the silhouette's top."""
+        return self.path[:, 1] - self.top
+
+
+def open_gaps(mask: np.ndarray) -> np.ndarray:
+    """`mask` with every hole (legs or a sleeve touching below a gap) opened to the outside by a cut from its lowest point, so that
+    the outline runs around the gap."""
+    holes = ndimage.binary_fill_holes(mask) & ~mask
+    count, label, stats, _ = cv2.connectedComponentsWithStats(holes.astype(np.uint8), connectivity=4)
+    if count < 2:
+        return mask
+    out = mask.copy().astype(np.uint8)
+    outer = ~mask & ~holes
+    _, nearest = ndimage.distance_transform_edt(~outer, return_indices=True)
+    for i in range(1, count):
+        if stats[i, cv2.CC_STAT_AREA] < 12:
+            out[label == i] = 1
+            continue
+        ys, xs = np.nonzero(label == i)
+        low = ys >= np.quantile(ys, 0.75)
+        ys, xs = ys[low], xs[low]
+        to = nearest[:, ys, xs]
+        # downwards is where legs and cuffs end
+        cost = np.hypot(to[0] - ys, to[1] - xs) + 0.5 * np.maximum(0, ys - to[0])
+        k = int(cost.argmin())
+        cv2.line(out, (int(xs[k]), int(ys[k])), (int(to[1, k]), int(to[0, k])), 0, 2)
+    return out.astype(bool)
+
+
+def symmetry_axis(mask: np.ndarray) -> tuple[float, float]:
+    """(x of the vertical line about which the mask mirrors best, that mirror's overlap 0-1)."""
+    columns = np.nonzero(mask.any(0))[0]
+    middle, span = (columns[0] + columns[-1]) / 2, columns[-1] - columns[0] + 1
+    total = mask.sum()
+    best = (middle, 0.0)
+    for axis in np.arange(middle - 0.2 * span, middle + 0.2 * span + 0.5, 0.5):
+        double = round(2 * axis)
+        low, high = max(0, double - mask.shape[1] + 1), min(mask.shape[1] - 1, double)
+        part = mask[:, low : high + 1]
+        overlap = (part & part[:, ::-1]).sum() / total
+        overlap -= 0.15 * abs(axis - middle) / span
+        if overlap > best[1]:
+            best = (double / 2, float(overlap))
+    return best
+
+
+def right_half(mask: np.ndarray, axis: float) -> Half | None:
+    """The right half's path of a mask without holes that matter; None where the centre line misses it."""
+    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    if not contours:
+        return None
+    contour = max(contours, key=cv2.contourArea)[:, 0].astype(np.float32)
+    near = np.abs(contour[:, 0] - axis) <= 1.0
+    if near.sum() < 2:
+        return None
+    where = np.nonzero(near)[0]
+    first = where[contour[where, 1].argmin()]
+    last = where[contour[where, 1].argmax()]
+    rolled = np.roll(contour, -first, 0)
+    stop = (last - first) % len(contour)
+    one, other = rolled[: stop + 1], np.vstack([rolled[stop:], rolled[:1]])[::-1]
+    arc = one if one[:, 0].mean() > other[:, 0].mean() else other
+    path = _even(_smooth(arc))
+    rows = np.nonzero(mask.any(1))[0]
+    return Half(path, axis, float(rows[0]), float(rows[-1] - rows[0] + 1), turning(path, 9))
+
+
+def _smooth(arc: np.ndarray) -> np.ndarray:
+    return ndimage.gaussian_filter1d(arc, 1.2, axis=0, mode="nearest")
+
+
+def _even(arc: np.ndarray, count: int = STEPS) -> np.ndarray:
+    s = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(arc, axis=0), axis=1))])
+    at = np.linspace(0, s[-1], count)
+    return np.stack([np.interp(at, s, arc[:, 0]), np.interp(at, s, arc[:, 1])], 1)
+
+
+def turning(path: np.ndarray, k: int) -> np.ndarray:
+    """[n] degrees by which a path turns at each point, seen `k` points back and ahead; positive clockwise on the screen."""
+    padded = np.pad(path, ((k, k), (0, 0)), mode="edge")
+    before, after = path - padded[: -2 * k], padded[2 * k :] - path
+    cross = before[:, 0] * after[:, 1] - before[:, 1] * after[:, 0]
+    turn = np.degrees(np.arctan2(cross, (before * after).sum(1)))
+    turn[:2] = turn[-2:] = 0
+    return turn
