@@ -120,12 +120,15 @@ def render(
         ),
     ] = None,
     engine: Annotated[str | None, typer.Option(metavar="WORD", help="auto or warp [default: auto]")] = None,
-    codec: Annotated[str | None, typer.Option(metavar="WORD", help="h264, hevc, vp9 or ffv1 (lossless) [default: h264]")] = None,
+    codec: Annotated[
+        str | None, typer.Option(metavar="WORD", help="h264, hevc, vp9, av1 or ffv1 (lossless) [default: h264]")
+    ] = None,
     crf: Annotated[
-        int | None, typer.Option(metavar="NUMBER", help="Constant quality, 0-51 (vp9 0-63), lower is better [default: 16]")
+        int | None,
+        typer.Option(metavar="NUMBER", help="Constant quality 0-51 (vp9, av1 0-63), lower is better [default: 18 for h264]"),
     ] = None,
     preset: Annotated[
-        str | None, typer.Option(metavar="WORD", help="Encoder speed, ultrafast to veryslow [default: fast]")
+        str | None, typer.Option(metavar="WORD", help="Speed of h264 and hevc, ultrafast to veryslow [default: fast]")
     ] = None,
     seed: Annotated[int | None, typer.Option(metavar="NUMBER", help="Seed of what is random in an engine [default: 0]")] = None,
     max_pixels: Annotated[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
@@ -118,9 +119,11 @@ class _Loader(yaml.SafeLoader):
 
 
 _Loader.yaml_implicit_resolvers = {
-    letter: [(tag, pattern) for tag, pattern in pairs if not tag.endswith((":timestamp", ":merge"))]
+    letter: [(tag, pattern) for tag, pattern in pairs if tag.rsplit(":", 1)[1] in ("bool", "null")]
     for letter, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"[-+]?\d[\d_]*\Z"), list("-+0123456789"))
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?\d[\d_]*\.\d*([eE][-+]\d+)?\Z"), list("-+0123456789"))
 
 
 def _yaml_problem(error: yaml.YAMLError) -> str:
@@ -145,12 +148,22 @@ def _first_problem(error: ValidationError, model: type[BaseModel]) -> str:
     if problem["type"] == "missing":
         return f"key {key!r} is missing"
     value, message = problem["input"], problem["msg"]
-    message = message.removeprefix("Value error, ")
-    message = "expected " + message.removeprefix("Input should be ") if message.startswith("Input should be ") else message
+    if problem["type"] == "value_error" and isinstance(value, dict):
+        return f"{key}: {message.removeprefix('Value error, ')}"
+    message = _EXPECTED.get(problem["type"]) or message.removeprefix("Value error, ").replace("Input should be", "expected", 1)
     sentence = f"{key} is {json.dumps(value)} ({_kind(value)}), {message}"
     if isinstance(value, str) and problem["type"] in ("float_type", "int_type") and _is_number(value):
-        sentence += _number_hint(value)
+        sentence += _number_hint(value, whole=problem["type"] == "int_type")
     return sentence
+
+
+_EXPECTED = {
+    "int_type": "expected a whole number",
+    "float_type": "expected a number",
+    "bool_type": "expected true or false",
+    "string_type": "expected text",
+    "model_type": "expected a group of keys",
+}
 
 
 def _is_number(text: str) -> bool:
@@ -161,10 +174,13 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _number_hint(text: str) -> str:
-    if "e" in text.lower() and "." not in text:  # YAML 1.1 wants the point
-        return f"; write {text.lower().replace('e', '.0e', 1)}"
-    return "; write it without quotes"
+def _number_hint(text: str, *, whole: bool) -> str:
+    if whole:
+        return f"; write {float(text):.0f}" if float(text).is_integer() else ""
+    number = repr(float(text))
+    if "e" in number and "." not in number:  # YAML reads 1e-4 as text: it wants the point
+        number = number.replace("e", ".0e")
+    return f"; write {number}" if number != "inf" else ""
 
 
 def _model_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseModel]:

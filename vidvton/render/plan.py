@@ -13,6 +13,7 @@ from ..media.files import check_writable
 from ..media.images import IMAGE_SUFFIXES, read_image
 from ..media.info import ClipInfo, Limits
 from ..media.reader import open_clip
+from ..media.segments import check_output
 from ..values import CATEGORIES, Garment
 from .report import SourceFacts
 from .resume import Grid, identify, peek_work
@@ -75,9 +76,11 @@ class RenderPlan:
         if self.request.preview is not None:
             rows.append(("output", f"{self.output}: a sheet of {self.request.preview} frames"))
         elif source.kind == "video":
-            quality = "lossless" if video.codec == "ffv1" else f"crf {video.crf}, {video.preset}"
-            beside = ", side by side" if self.request.side_by_side else ""
-            rows.append(("output", f"{self.output}: {video.codec}, {quality}{beside}"))
+            facts = [video.codec] + (
+                ["lossless"] if video.codec == "ffv1" else [f"crf {'as usual' if video.crf is None else video.crf}"]
+            )
+            facts += ["side by side"] if self.request.side_by_side else []
+            rows.append(("output", f"{self.output}: {', '.join(facts)}"))
             rows.append(("segments", f"about {len(Grid(self.info.frames, video.segment))} of {video.segment} frames"))
         else:
             rows.append(("output", f"{self.output}: {'one picture' if source.kind == 'image' else 'a folder of pictures'}"))
@@ -121,6 +124,8 @@ def make_plan(request: RenderRequest) -> RenderPlan:
     info, notes = reader.info, tuple(reader.notes)
     if request.preview is None:
         check_suffix(output, info)
+        if info.kind == "video":
+            check_output(output, info, codec=settings.video.codec, audio_from=request.source, overwrite=request.overwrite)
     garments = tuple(read_garment(path, category, settings) for path, category in zip(request.garments, categories))
     work = request.work if request.work is not None else output.with_name(f".{output.name}.work")
     identity = {

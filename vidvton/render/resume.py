@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import MisuseError, VidvtonError
+from ..media.files import remove
 
 LOCK = "vidvton-work.lock"
 """Its presence marks a folder as ours: nothing is ever deleted in a folder without it."""
@@ -82,6 +84,15 @@ def remove_work(work: WorkFolder) -> None:
     except OSError as error:
         if error.errno != errno.ENOTEMPTY:  # a second run may be waiting at the door
             raise
+
+
+def remove_stale_parts(output: Path) -> None:
+    """Delete what runs that were killed while they wrote `output` left beside it (`.NAME.part-PID.SUFFIX`, PID gone)."""
+    pattern = re.compile(rf"\.{re.escape(output.stem)}\.part-(\d+){re.escape(output.suffix)}")
+    for path in output.parent.iterdir():
+        match = pattern.fullmatch(path.name)
+        if match is not None and not Path(f"/proc/{match[1]}").exists():
+            remove(path)
 
 
 def identify(path: Path) -> dict[str, object]:

@@ -13,16 +13,18 @@ from ..config import Strict
 class VideoSettings(Strict):
     """How the result is encoded."""
 
-    codec: Literal["h264", "hevc", "vp9", "ffv1"] = "h264"
-    crf: int = Field(16, ge=0, le=63)
-    """Constant quality: lower is better and larger; h264 and hevc 0-51, vp9 0-63, ffv1 is lossless and ignores it."""
-    preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"] = "fast"
+    codec: Literal["h264", "hevc", "vp9", "av1", "ffv1"] = "h264"
+    crf: int | None = Field(None, ge=0, le=63)
+    """Constant quality, lower is better and larger: h264 and hevc 0-51, vp9 and av1 0-63, ffv1 is lossless and ignores it.
+    None takes the codec's usual one (h264 18)."""
+    preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"] | None = None
+    """Speed of h264 and hevc encoding; None takes fast."""
     segment: int = Field(96, ge=1, le=4096)
     """Frames a segment: what is encoded at once, and what is lost at most when a run is killed."""
 
     @model_validator(mode="after")
     def _crf_fits(self) -> VideoSettings:
-        if self.codec in ("h264", "hevc") and self.crf > 51:
+        if self.codec in ("h264", "hevc") and self.crf is not None and self.crf > 51:
             raise ValueError(f"crf {self.crf} is out of range for {self.codec}, expected 0 to 51")
         return self
 

@@ -24,7 +24,7 @@ from .outputs import output_for
 from .plan import RenderPlan, limits_of
 from .preview import draw_preview
 from .report import RenderReport, Timing, garment_rows, peak_memory_mib, read_versions, write_report
-from .resume import Grid, WorkFolder, open_work, remove_work
+from .resume import Grid, WorkFolder, open_work, remove_stale_parts, remove_work
 from .side_by_side import SideBySide
 
 EngineOf = Callable[[RenderPlan, Path], Engine]
@@ -58,6 +58,7 @@ def render_clip(plan: RenderPlan, engine_of: EngineOf) -> Events:
     yield from (Note(text) for text in plan.notes)
     with open_work(plan.work, plan.identity) as work:
         yield from (Note(text) for text in work.notes)
+        remove_stale_parts(plan.output)
         try:
             report = yield from _rendered(plan, engine_of, work, clock)
         except (VidvtonError, OSError, MemoryError):
