@@ -13,11 +13,13 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Background:
-    """`distance` [H, W] float32, how far a pixel is from the smooth shade (Lab units); `noise`, the rim's spread about that shade
-    (Lab units, 0.3 for a studio render, 10 for a rug); `unlikely` [H, W] float32, negative log likelihood under the rim's colours;
-    `rim` [H, W] bool, the rim pixels taken for background."""
+    """`distance` [H, W] float32, how far a pixel is from the smooth shade (Lab units); `shadowless` [H, W] float32, the same with
+    darkening counted a third, so that cast shadows stay background; `noise`, the rim's spread about that shade (Lab units, 0.3 for
+    a studio render, 10 for a rug); `unlikely` [H, W] float32, negative log likelihood under the rim's colours; `rim` [H, W] bool,
+    the rim pixels taken for background."""
 
     distance: np.ndarray
+    shadowless: np.ndarray
     noise: float
     unlikely: np.ndarray
     rim: np.ndarray
@@ -132,4 +134,7 @@ def model_background(rgb: np.ndarray) -> Background:
         shade, noise = _fit_shade(soft, wide)
         distance = np.linalg.norm(soft - shade, axis=2)
     smooth = cv2.bilateralFilter(lab, 7, 12, 4)
-    return Background(distance.astype(np.float32), noise, _unlikely(smooth, rim), rim)
+    off = soft - shade
+    off[..., 0] = np.where(off[..., 0] < 0, off[..., 0] * 0.33, off[..., 0])
+    shadowless = np.linalg.norm(off, axis=2)
+    return Background(distance.astype(np.float32), shadowless.astype(np.float32), noise, _unlikely(smooth, rim), rim)

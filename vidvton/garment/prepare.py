@@ -15,7 +15,8 @@ from .category import check_category, read_category, read_layout
 from .landmarks import Shape, read_lower, read_upper
 from .neck import find_neck_hole
 from .parts import label_parts
-from .segment import Cutout, clean_edge, segment
+from .segment import Cutout, clean_edge, segment, soften
+from .worn import garment_from_labels
 
 LEAST_CONFIDENCE = 0.3
 ANALYSED = 360
@@ -33,8 +34,9 @@ def prepare_garment(
     """The garment in `image` [3, H, W] uint8.
 
     `alpha` [H, W] float32 0-1 is used as the coverage where the picture brings one that is not opaque all over. `category` (upper,
-    lower, full) overrides what the shape suggests. The result's longer side is at most `max_side` pixels. For a garment worn by
-    someone, `person` [H, W] may mark the garment's pixels (non-zero); without it skin and head are found by colour and shape.
+    lower, full) overrides what the shape suggests. The picture's longer side is brought to at most `max_side` pixels first. For a
+    garment that somebody wears, `person` [H, W] may be a bool map of the garment or a CIHP label map; without it head and skin
+    are found by shape and colour.
     Raises MisuseError for an unknown category or unfit sizes, VidvtonError where no garment can be told from the background.
     """
     check_category(category)
@@ -42,30 +44,28 @@ def prepare_garment(
     if min(rgb.shape[:2]) < 16:
         raise VidvtonError(f"no garment found: the picture is only {rgb.shape[1]}x{rgb.shape[0]} pixels, give a larger one")
     given = None if alpha is None else np.ascontiguousarray(alpha.numpy(), np.float32)
-    marked = None if person is None else (np.asarray(person) > 0)
+    marked = None if person is None else garment_from_labels(np.asarray(person), category)
     ratio = min(1.0, max_side / max(rgb.shape[:2]))
     if ratio < 1:
         size = max(1, round(rgb.shape[1] * ratio)), max(1, round(rgb.shape[0] * ratio))
         rgb = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
         given = None if given is None else cv2.resize(given, size, interpolation=cv2.INTER_AREA)
         marked = None if marked is None else cv2.resize(marked.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
-    cutout = _cut(rgb, given, marked)
+    cutout = _cut(rgb, given, marked, category)
     if cutout.confidence < LEAST_CONFIDENCE or (cutout.alpha > 0.5).sum() < 64:
         raise VidvtonError("no garment found: nothing in the picture stands out from its border, give one with a plainer background or alpha")
     cutout = _straighten(cutout)
     return _understand(cutout, category)
 
 
-def _cut(rgb: np.ndarray, given: np.ndarray | None, marked: np.ndarray | None) -> Cutout:
+def _cut(rgb: np.ndarray, given: np.ndarray | None, marked: np.ndarray | None, category: str | None) -> Cutout:
     if given is not None and (given < 0.5).mean() > 0.01:
         enough = (given > 0.5).mean() > 0.002
         return Cutout(given, clean_edge(rgb, given), 1.0 if enough else 0.0, "alpha")
     if marked is not None:
-        from .segment import soften
-
         alpha = soften(rgb, marked)
         return Cutout(alpha, clean_edge(rgb, alpha), 1.0 if marked.any() else 0.0, "marked")
-    return segment(rgb)
+    return segment(rgb, category=category)
 
 
 def _straighten(cutout: Cutout) -> Cutout:

@@ -6,6 +6,7 @@ the rim's colours. No learned weights.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -13,6 +14,7 @@ import numpy as np
 from scipy import ndimage
 
 from .background import Background, lab_of, model_background
+from .worn import find_wearer, split_at_waist
 
 WORK_SIDE = 448
 """Longer side, in pixels, at which the guesses are made; the edge is then refined at full size."""
@@ -36,46 +38,74 @@ class _Guess:
     how: str
 
 
-def segment(rgb: np.ndarray, *, exclude: np.ndarray | None = None) -> Cutout:
-    """The garment in uint8 RGB [H, W, 3]. `exclude` [H, W] bool marks pixels known not to be garment (skin, hair)."""
+def segment(rgb: np.ndarray, *, category: str | None = None) -> Cutout:
+    """The garment in uint8 RGB [H, W, 3]; where somebody wears it, without them and (by `category`) without their other clothes."""
     h, w = rgb.shape[:2]
     ratio = min(1.0, WORK_SIDE / max(h, w))
     small = cv2.resize(rgb, (max(8, round(w * ratio)), max(8, round(h * ratio))), interpolation=cv2.INTER_AREA)
-    small_exclude = None
-    if exclude is not None:
-        small_exclude = cv2.resize(exclude.astype(np.uint8), small.shape[1::-1], interpolation=cv2.INTER_NEAREST) > 0
-    guess = best_guess(small, exclude=small_exclude)
+    guess = best_guess(small)
     if guess is None:
         return Cutout(np.zeros((h, w), np.float32), rgb, 0.0, "nothing")
-    alpha = soften(rgb, guess.mask)
-    if exclude is not None:
-        alpha = np.where(exclude, 0, alpha).astype(np.float32)
-    return Cutout(alpha, clean_edge(rgb, alpha), guess.score, guess.how)
+    mask, how = guess.mask, guess.how
+    wearer = find_wearer(small, mask)
+    if wearer is not None:
+        rest = largest_piece(split_at_waist(small, largest_piece(mask & ~wearer), category))
+        if rest.sum() > 0.1 * mask.sum():
+            mask, how = rest, how + ", worn"
+    alpha = soften(rgb, mask)
+    return Cutout(alpha, clean_edge(rgb, alpha), guess.score, how)
 
 
-def best_guess(rgb: np.ndarray, *, exclude: np.ndarray | None = None) -> _Guess | None:
+def largest_piece(mask: np.ndarray) -> np.ndarray:
+    """The largest connected piece of a mask, small holes filled."""
+    count, label, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
+    if count < 2:
+        return mask
+    return label == 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
+
+
+def best_guess(rgb: np.ndarray) -> _Guess | None:
     """The most plausible foreground of a small picture, or None where nothing stands out."""
     background = model_background(rgb)
     lab = lab_of(rgb)
-    guesses = []
-    for threshold in (2.5, 4, 6, 9, 13, 18, 25):
-        if threshold >= 2.2 * background.noise:
-            guesses.append((_by_distance(background, threshold), f"distance {threshold:g}"))
-    if background.noise > 1.8 or len(guesses) < 3:
-        for share in (0.5, 0.35, 0.7):
-            guesses.append((_by_grabcut(rgb, background, share), f"grabcut {share:g}"))
-        guesses.append((_by_grabcut(rgb, background, 0.35, closed=True), "grabcut closed"))
     scored = []
-    for mask, how in guesses:
-        if exclude is not None:
-            mask = mask & ~exclude
+    for how, mask in _guesses(rgb, background):
         mask = _tidy(mask, background)
         if mask is not None:
             scored.append(_Guess(mask, plausibility(lab, mask), how))
-    return _fullest(scored, lab) if background.noise < 2.2 else max(scored, key=lambda g: g.score, default=None)
+    best = _fullest(scored, lab, background)
+    if best is None or background.noise > 2.2:
+        return best
+    return _Guess(_halfway(best.mask, background), best.score, best.how)
 
 
-def _fullest(scored: list[_Guess], lab: np.ndarray) -> _Guess | None:
+def _halfway(mask: np.ndarray, background: Background, *, reach: int = 4) -> np.ndarray:
+    """`mask` without the last few pixels that are nearer to the background's shade than to what lies close by: a low threshold
+    finds pale cloth but also the blur and the compression noise around dark cloth."""
+    peak = cv2.dilate(background.distance, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
+    rim = mask & (cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 3) <= reach)
+    pale = rim & (background.distance < np.minimum(0.4 * peak, 4.0))
+    count, label = cv2.connectedComponents((pale | ~mask).astype(np.uint8), connectivity=4)
+    linked = np.zeros(count, bool)
+    linked[np.unique(label[~mask])] = True
+    return mask & ~(pale & linked[label])
+
+
+def _guesses(rgb: np.ndarray, background: Background) -> Iterator[tuple[str, np.ndarray]]:
+    """(name, raw foreground [H, W] bool) of every guess that suits the background's noise."""
+    for threshold in (1.2, 1.8, 2.5, 4, 6, 9, 13, 18, 25):
+        if threshold >= 2.2 * background.noise:
+            yield f"distance {threshold:g}", _by_distance(background.distance, background.rim, threshold)
+    for threshold in (4, 6, 9, 13):
+        if threshold >= 2.2 * background.noise:
+            yield f"shadowless {threshold:g}", _by_distance(background.shadowless, background.rim, threshold)
+    if background.noise > 1.6:
+        for share in (0.5, 0.35, 0.7):
+            yield f"grabcut {share:g}", _by_grabcut(rgb, background, share)
+        yield "grabcut closed", _by_grabcut(rgb, background, 0.35, closed=True)
+
+
+def _fullest(scored: list[_Guess], lab: np.ndarray, background: Background) -> _Guess | None:
     """The best guess, or a larger one around it whose added pieces are bounded by edges as sharp (white petals on white, a pale
     stripe): thresholds lose such pieces, they seldom invent them."""
     best = max(scored, key=lambda g: g.score, default=None)
@@ -85,7 +115,10 @@ def _fullest(scored: list[_Guess], lab: np.ndarray) -> _Guess | None:
         grown = other.mask.sum() / best.mask.sum()
         if other.score < best.score - 0.25 or not 1.005 < grown < 1.9 or (other.mask & best.mask).sum() < 0.985 * best.mask.sum():
             continue
-        if _gain_is_sharp(lab, best.mask, other.mask):
+        gain = other.mask & ~best.mask
+        # outside a studio a darker gain of the background's hue is a cast shadow
+        shadow = np.mean(background.shadowless[gain] < 0.5 * background.distance[gain])
+        if (background.noise < 1.0 or shadow < 0.4) and _gain_is_sharp(lab, best.mask, other.mask):
             best = other
     return best
 
@@ -97,8 +130,8 @@ def _gain_is_sharp(lab: np.ndarray, small: np.ndarray, large: np.ndarray) -> boo
     new = reach[outline[:, 1].astype(int), outline[:, 0].astype(int)] > 2.5
     if new.sum() < 8:
         return False
-    step, around = _steps(lab, outline)
-    return float(np.mean(step[new] > 0.9 * around[new] + 0.8)) > 0.6
+    step, _, ramp = _steps(lab, outline)
+    return float(np.mean(step[new] > 0.9 * ramp[new] + 0.8)) > 0.6
 
 
 def _outline(mask: np.ndarray) -> np.ndarray:
@@ -106,10 +139,9 @@ def _outline(mask: np.ndarray) -> np.ndarray:
     return max(contours, key=len)[:, 0].astype(np.float32)
 
 
-def _by_distance(background: Background, threshold: float) -> np.ndarray:
+def _by_distance(distance: np.ndarray, rim: np.ndarray, threshold: float) -> np.ndarray:
     """All that the rim's shade does not reach through pixels nearer than `threshold`."""
-    near = background.distance < threshold
-    return ~_linked_to_rim(near, background.rim)
+    return ~_linked_to_rim(distance < threshold, rim)
 
 
 def _linked_to_rim(near: np.ndarray, rim: np.ndarray) -> np.ndarray:
@@ -176,8 +208,22 @@ def _tidy(mask: np.ndarray, background: Background) -> np.ndarray | None:
         return None
     # one piece, as a garment is; another only where it is large and not text or a tag
     keep = [main] + [i + 1 for i in range(count - 1) if i + 1 != main and area[i] > 0.25 * area[main - 1]]
-    whole = np.isin(label, keep)
-    return _settle_holes(whole, background)
+    return _settle_holes(_without_hooks(np.isin(label, keep)), background)
+
+
+def _without_hooks(mask: np.ndarray) -> np.ndarray:
+    """`mask` without what sticks out thinner than a strap: hanger hooks and arms, lines between tiles. Sharp corners stay."""
+    ys, xs = np.nonzero(mask)
+    k = max(2, round(0.016 * max(np.ptp(ys), np.ptp(xs))))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * k + 1, 2 * k + 1))
+    stout = cv2.morphologyEx(np.pad(mask.astype(np.uint8), k, mode="edge"), cv2.MORPH_OPEN, disc)[k:-k, k:-k]
+    count, label, stats, _ = cv2.connectedComponentsWithStats((mask & ~stout.astype(bool)).astype(np.uint8), connectivity=8)
+    out = mask.copy()
+    for i in range(1, count):
+        _, _, w, h, n = stats[i]
+        if max(w, h) > 2.2 * k or n > 1.2 * k * k:
+            out[label == i] = False
+    return out
 
 
 def _settle_holes(mask: np.ndarray, background: Background) -> np.ndarray:
@@ -208,7 +254,8 @@ def plausibility(lab: np.ndarray, mask: np.ndarray) -> float:
     if area < 0.012 or area > 0.97:
         return 0.0
     outline = _outline(mask)
-    length = len(outline)
+    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    length = sum(len(c) for c in contours)
     on_rim = (outline[:, 0] < 2) | (outline[:, 1] < 2) | (outline[:, 0] > w - 3) | (outline[:, 1] > h - 3)
     contrast = _contrast(lab, outline, on_rim)
     round_off = length**2 / (4 * np.pi * mask.sum())
@@ -225,12 +272,13 @@ def _contrast(lab: np.ndarray, outline: np.ndarray, on_rim: np.ndarray) -> float
     """Mean contrast over the outline, 0-1: colour just inside against just outside, as against steps further in and out."""
     if len(outline) < 16 or on_rim.all():
         return 0.0
-    step, around = _steps(lab, outline)
+    step, around, _ = _steps(lab, outline)
     return float(np.clip((step / (step + around + 1.5))[~on_rim].mean() * 1.25, 0, 1))
 
 
-def _steps(lab: np.ndarray, outline: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Colour steps [n] across the outline's points, and the mean of the next steps inward and outward."""
+def _steps(lab: np.ndarray, outline: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Colour steps [n] across the outline's points; the mean size of the next steps inward and outward; and how far the same change
+    goes on inward, as it does in a shadow but not in a pale garment."""
     ahead = np.roll(outline, -4, 0) - np.roll(outline, 4, 0)
     normal = np.stack([ahead[:, 1], -ahead[:, 0]], 1) / np.maximum(np.linalg.norm(ahead, axis=1, keepdims=True), 1e-3)
     soft = cv2.GaussianBlur(lab, (0, 0), 1.0)
@@ -239,9 +287,13 @@ def _steps(lab: np.ndarray, outline: np.ndarray) -> tuple[np.ndarray, np.ndarray
         p = outline + normal * offset
         return cv2.remap(soft, p[:, None, 0], p[:, None, 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[:, 0]
 
-    step = np.linalg.norm(at(2.5) - at(-2.5), axis=1)
-    around = 0.5 * (np.linalg.norm(at(7.5) - at(2.5), axis=1) + np.linalg.norm(at(-7.5) - at(-2.5), axis=1))
-    return step, around
+    # OpenCV walks outlines so that this normal points into the shape
+    across = at(2.5) - at(-2.5)
+    inward = at(7.5) - at(2.5)
+    step = np.linalg.norm(across, axis=1)
+    around = 0.5 * (np.linalg.norm(at(-7.5) - at(-2.5), axis=1) + np.linalg.norm(inward, axis=1))
+    ramp = np.maximum(0, (across * inward).sum(1)) / np.maximum(step, 0.1)
+    return step, around, ramp
 
 
 def _apart(lab: np.ndarray, mask: np.ndarray) -> float:
