@@ -202,7 +202,7 @@ def garment(
     ] = False,
 ) -> None:
     """Draw what is understood of a garment picture: outline, parts, landmarks, category and cut."""
-    from .garment.sheet import draw_sheet
+    from .garment import draw_sheet
     from .media.files import check_writable
     from .media.images import read_image, write_image
     from .render.plan import check_categories, check_picture_output, read_garment
@@ -213,7 +213,7 @@ def garment(
     check_writable(output, overwrite=overwrite)
     settings = RenderSettings(limits=LimitSettings(max_pixels=max_pixels))
     found = read_garment(picture, category, settings)
-    write_image(output, draw_sheet(read_image(picture, max_pixels=max_pixels).image, found), overwrite=overwrite)
+    write_image(output, draw_sheet(found, read_image(picture, max_pixels=max_pixels).image), overwrite=overwrite)
     if as_json:
         from .values import LANDMARKS
 
@@ -261,6 +261,7 @@ def _print_plan(plan: RenderPlan, *, as_json: bool) -> None:
 def _carry_out(plan: RenderPlan, *, as_json: bool, quiet: bool) -> None:
     """Render with progress on stderr, then the path (or the report) on stdout."""
     from .render.engines import make_engine
+    from .render.report import report_text
     from .render.video import render_clip
     from .terminal import Display
 
@@ -273,7 +274,7 @@ def _carry_out(plan: RenderPlan, *, as_json: bool, quiet: bool) -> None:
                 except StopIteration as end:
                     report = end.value
                     break
-    print(json.dumps(report.as_json(), indent=1) if as_json else report.output)
+    print(report_text(report) if as_json else report.output)
 
 
 @contextlib.contextmanager

@@ -118,8 +118,6 @@ def describe(step: Progress, pace: Pace) -> str:
         left = pace.left(step.total)
         if left:
             parts.append(f"{clock(left)} left")
-    elif pace.first and step.done == pace.first:
-        parts.append("going on from there")
     return ", ".join(parts)
 
 

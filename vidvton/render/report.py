@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import platform
+import re
 import resource
 import sys
 from dataclasses import asdict, dataclass, field
@@ -10,8 +12,9 @@ from importlib import metadata
 from pathlib import Path
 
 from .. import __version__
+from ..media.files import disk_errors
 from .engine import EngineSummary
-from .resume import write_json
+from .resume import write_text
 
 DISTRIBUTIONS = {
     "torch": "torch",
@@ -92,7 +95,14 @@ class RenderReport:
 
 def write_report(path: Path, report: RenderReport) -> None:
     """The report as a JSON file, whole or not at all."""
-    write_json(path, report.as_json())
+    with disk_errors(path):
+        write_text(path, report_text(report) + "\n")
+
+
+def report_text(report: RenderReport) -> str:
+    """The report as indented JSON, with each list of numbers on one line."""
+    text = json.dumps(report.as_json(), indent=1, ensure_ascii=False)
+    return re.sub(r"\[\s+([-+.\deE,\s]+?)\s+\]", lambda match: "[" + " ".join(match[1].split()) + "]", text)
 
 
 def read_versions() -> dict[str, str]:
