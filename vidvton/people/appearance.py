@@ -1,0 +1,288 @@
+"""What the person of one shot looks like: colours of skin, hair and garments, how far sleeves and legs reach, dress or two pieces.
+
+Learned from a few frames without labels: seeds from the places where a surface is almost certain, then a few rounds of
+expectation-maximisation between colours, places on the body and pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import cv2
+import numpy as np
+from torch import Tensor
+
+from ..errors import MisuseError
+from ..frames import as_arrays
+from ..values import PoseTrack
+from .colours import SIDE, bins_of, density, hair_in_general, log_likelihood, overlap, skin_in_general
+from .evidence import (
+    BACKGROUND,
+    HAIR,
+    LOWER,
+    SHOE,
+    SKIN,
+    SURFACES,
+    THING,
+    UPPER,
+    Places,
+    anchor_hair,
+    places_in_general,
+    relearn,
+    softmax,
+    spread,
+    weigh,
+)
+from .zones import LIMB, Body, Zones, body_of, grid, zones_of
+
+_STEP = 4
+_ROUNDS = 4
+
+
+@dataclass(frozen=True)
+class Appearance:
+    """One shot's person. `colours` [SURFACES, bins] float32 log densities of Lab bins; `places` where on the body each surface lies;
+    `sleeve` and `leg` how far the garments reach along the limb (0 shoulder or hip, 1 elbow or knee, 2 wrist or ankle);
+    `waist` where the lower garment begins along the torso (0 shoulders, 1 hips); `dress` one garment above and below the waist;
+    `skirt` the lower garment joins the legs; `bare` no upper garment; `head` whether the head is in the picture."""
+
+    colours: np.ndarray
+    places: Places
+    sleeve: float
+    leg: float
+    waist: float
+    dress: bool
+    skirt: bool
+    bare: bool
+    head: bool
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Everything as named arrays, for `numpy.savez`."""
+        out = {"colours": self.colours.astype(np.float16)}
+        out["facts"] = np.array([self.sleeve, self.leg, self.waist, self.dress, self.skirt, self.bare, self.head], np.float32)
+        for f in fields(Places):
+            out[f"place_{f.name}"] = getattr(self.places, f.name).astype(np.float32)
+        return out
+
+    @staticmethod
+    def from_arrays(arrays: dict[str, np.ndarray]) -> Appearance:
+        """The inverse of `to_arrays` (an open `.npz` will do)."""
+        sleeve, leg, waist, dress, skirt, bare, head = (float(x) for x in arrays["facts"])
+        places = Places(**{f.name: np.asarray(arrays[f"place_{f.name}"], np.float32) for f in fields(Places)})
+        colours = np.asarray(arrays["colours"], np.float32)
+        return Appearance(colours, places, sleeve, leg, waist, bool(dress), bool(skirt), bool(bare), bool(head))
+
+
+@dataclass(frozen=True)
+class _Sample:
+    bins: np.ndarray
+    person: np.ndarray
+    zones: Zones
+    body: Body
+
+
+def learn_appearance(frames: Tensor, pose: PoseTrack, silhouettes: Tensor | np.ndarray) -> Appearance:
+    """The appearance of the person in `frames` [S, 3, h, w] uint8, samples spread over one shot.
+
+    `pose` is in these frames' pixels, `silhouettes` [S, h, w] uint8 0-255. Frames without a person are passed over; if all are,
+    what is known of people in general comes back.
+    """
+    pictures, masks = as_arrays(frames), np.asarray(silhouettes)
+    if len(pictures) != len(pose) or masks.shape != pictures.shape[:3]:
+        raise MisuseError(
+            f"learning an appearance takes frames, poses and silhouettes of one length and size, got frames {pictures.shape[:3]}, "
+            f"{len(pose)} poses and silhouettes {masks.shape}"
+        )
+    samples = [s for s in (_sample(pictures[i], masks[i], pose, i) for i in range(len(pose))) if s is not None]
+    if not samples:
+        colours = np.zeros((SURFACES, SIDE**3), np.float32)
+        colours[SKIN], colours[HAIR] = log_likelihood(skin_in_general()), log_likelihood(hair_in_general())
+        return Appearance(colours, places_in_general(), 1.0, 2.0, 1.0, False, False, False, True)
+    return _settle(samples, pictures.shape[1:3])
+
+
+def _sample(picture: np.ndarray, mask: np.ndarray, pose: PoseTrack, index: int) -> _Sample | None:
+    if not bool(pose.present[index]):
+        return None
+    body = body_of(pose.keypoints[index].numpy(), float(pose.yaw[index]), pose.boxes[index].numpy())
+    if body is None:
+        return None
+    cells = grid(mask.shape, _STEP)
+    size = (cells.shape[1], cells.shape[0])
+    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    person = cv2.resize(mask, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    return _Sample(bins_of(small), person, zones_of(body, cells), body)
+
+
+def _seeds(samples: list[_Sample]) -> dict[int, np.ndarray]:
+    """Densities of the surfaces from the places where each is almost certain."""
+    skin, flat = skin_in_general(), np.ones(SIDE**3, np.float32)
+    models = {BACKGROUND: _count(samples, [(s.person < 0.05).astype(np.float32) for s in samples], flat, 10), THING: flat}
+    weights = []
+    for s in samples:
+        bare = np.maximum(np.maximum(s.zones.face, np.maximum(*s.zones.hand)), 0.4 * s.zones.nape * (1 - s.body.back))
+        weights.append((s.person > 0.8) * bare**3 * np.minimum(skin[s.bins] / 8, 1) ** 2)
+    models[SKIN] = _count(samples, weights, skin, 30)
+    likeness = models[SKIN] / (models[SKIN] + 3)
+
+    chest, hips, sleeves, thighs, feet, crowns = ([], [], [], [], [], [])
+    for s in samples:
+        z, sure = s.zones, (s.person > 0.8).astype(np.float32)
+        hands, arms, legs = np.maximum(*z.hand), np.maximum(*z.arm), np.maximum(*z.leg)
+        clear = sure * (1 - hands) ** 2 * (1 - z.head)
+        chest.append(clear * (z.v > 0.06) * (z.v < 0.72) * (z.lat < 0.85) * (1 - z.nape) * (1 - 0.7 * (arms > 0.4)))
+        sleeves.append(clear * sum(z.arm[i] ** 2 * (z.arm_bin[i] < LIMB * 0.2) for i in (0, 1)) * (z.v > -0.05))
+        hips.append(clear * (z.v > 0.98) * (z.v < 1.15) * (z.lat < 0.9) * (1 - arms))
+        thighs.append(clear * sum(z.leg[i] ** 2 * (z.leg_bin[i] >= LIMB * 0.1) * (z.leg_bin[i] < LIMB * 0.45) for i in (0, 1)) * (z.v > 0.9))
+        feet.append(sure * np.maximum(*z.foot) ** 2 * (legs < 0.6))
+        crowns.append(sure * (z.head * (1 - z.face) ** 2 + 0.15 * z.nape * (1 - z.face)))
+    plain = [likeness[s.bins] for s in samples]
+
+    def without_skin(parts: list[np.ndarray], keep: float) -> list[np.ndarray]:
+        return [w * (1 - (1 - keep) * k) for w, k in zip(parts, plain)]
+
+    def share_of_skin(parts: list[np.ndarray]) -> float:
+        return sum(float((w * k).sum()) for w, k in zip(parts, plain)) / (sum(float(w.sum()) for w in parts) + 1e-6)
+
+    # A garment as pale or tanned as the skin must keep its colours: then hardly anything of chest or hips differs from skin.
+    upper = without_skin(chest, 0.9 if share_of_skin(chest) > 0.6 else 0.1)
+    upper = [a + 0.5 * b for a, b in zip(upper, without_skin(sleeves, 0.02))]
+    pale = share_of_skin(hips) > 0.6
+    legs_on = without_skin(thighs, 0.9 if pale else 0.02)
+    hips = without_skin(hips, 0.9 if pale else 0.05)
+    share = 0.05 if sum(float(w.sum()) for w in legs_on) > 0.3 * sum(float(w.sum()) for w in hips) else 0.5
+    lower = [share * a + b for a, b in zip(hips, legs_on)]
+    models[UPPER] = _count(samples, upper, flat, 40)
+    models[LOWER] = _count(samples, lower, flat, 40)
+    models[SHOE] = _count(samples, without_skin(feet, 0.1), flat, 20)
+    hair = hair_in_general()
+    head_seen = any(s.body.face is not None for s in samples) and sum(float((c * (s.zones.head > 0.5)).sum()) for c, s in zip(crowns, samples)) > 20 * len(samples)
+    general = 1.0 if head_seen else 0.0
+    crown = [w * (general + (1 - general) * np.minimum(hair[s.bins], 1)) for w, s in zip(without_skin(crowns, 0.03), samples)]
+    models[HAIR] = _count(samples, crown, hair, 20)
+    return models
+
+
+def _count(samples: list[_Sample], weights: list[np.ndarray], prior: np.ndarray, mass: float) -> np.ndarray:
+    return density(np.concatenate([s.bins.ravel() for s in samples]), np.concatenate([w.ravel() for w in weights]),
+                   prior=prior, prior_mass=mass)  # fmt: skip
+
+
+def _settle(samples: list[_Sample], size: tuple[int, int]) -> Appearance:
+    models = _seeds(samples)
+    bare = _is_bare(samples, models)
+    places = places_in_general()
+    zones, bodies = [s.zones for s in samples], [s.body for s in samples]
+    head = _head_share(samples, size) > 0.5
+    posteriors: list[np.ndarray] = []
+    for _ in range(_ROUNDS):
+        colours = _table(models)
+        posteriors = []
+        for s in samples:
+            logits = weigh(spread(places, s.zones, s.body), s.bins, colours, s.person)
+            soft = np.stack([cv2.blur(p, (3, 3)) for p in softmax(logits)])
+            soft[HAIR][anchor_hair(soft, s.zones)] *= 0.02
+            posteriors.append(soft / soft.sum(axis=0))
+        places = relearn(zones, bodies, posteriors, trust=0.25)
+        models = _recolour(samples, posteriors, models)
+    if _one_long_top(samples, models):
+        models[LOWER] = np.full(SIDE**3, 1e-3, np.float32)
+    colours = _table(models)
+    dress, skirt, waist = _lower_facts(samples, posteriors, models, places)
+    return Appearance(colours, places, _reach(places.arm, UPPER), _reach(places.leg, LOWER), waist, dress, skirt, bare, head)
+
+
+def _table(models: dict[int, np.ndarray]) -> np.ndarray:
+    """[SURFACES, bins] log densities. A garment, and a thing more so, may have a colour never seen before; skin and hair may not."""
+    out = np.stack([log_likelihood(models[c]) for c in range(SURFACES)])
+    alike = overlap(models[UPPER], models[LOWER]) ** 2
+    for c, floor in ((UPPER, 0.12), (LOWER, 0.12), (SHOE, 0.12), (THING, 0.4)):
+        out[c] = np.log(models[c] * (1 - floor) + floor)
+    # Where the two garments look alike the place must tell them apart, or the waist frays.
+    both = (out[UPPER] + out[LOWER]) / 2
+    for c in (UPPER, LOWER):
+        out[c] += alike * (both - out[c])
+    return out
+
+
+def _one_long_top(samples: list[_Sample], models: dict[int, np.ndarray]) -> bool:
+    """Whether a top hangs below the picture's edge: hips like the chest, and no leg to be seen that could be anything else."""
+    thighs = [sum(float((z.leg[i] * (z.leg_bin[i] >= LIMB * 0.25) * (s.person > 0.5)).sum()) for i in (0, 1)) for s in samples for z in [s.zones]]
+    seen = [t / (s.body.unit / _STEP) ** 2 for t, s in zip(thighs, samples)]
+    return float(np.median(seen)) < 0.15 and overlap(models[UPPER], models[LOWER]) > 0.6
+
+
+def _recolour(samples: list[_Sample], posteriors: list[np.ndarray], before: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
+    """The colour models again, each from the pixels that are it and lie where it may lie (a model must not creep into its neighbour)."""
+    bins = np.concatenate([s.bins.ravel() for s in samples])
+    sure = np.concatenate([(s.person > 0.6).ravel() for s in samples])
+    limbs, crown = [], []
+    for s in samples:
+        z = s.zones
+        limb = np.maximum.reduce([*z.arm, *z.hand, *z.leg, *z.foot, z.face, z.nape, 0.7 * z.head])
+        limbs.append(limb.ravel())
+        crown.append(np.maximum.reduce([z.head, z.nape, 0.8 * (z.v < 0.5) * z.torso, 0.6 * (z.v < 0.3)]).ravel())
+    trunk = np.concatenate([np.maximum.reduce([s.zones.torso, *s.zones.arm]).ravel() for s in samples]) ** 2
+    hips = np.concatenate([np.maximum.reduce([s.zones.torso * (s.zones.v > 0.7), *s.zones.leg]).ravel() for s in samples]) ** 2
+    allowed = {SKIN: np.concatenate(limbs), HAIR: np.concatenate(crown), UPPER: trunk, LOWER: hips}
+    post = np.concatenate([p.reshape(SURFACES, -1) for p in posteriors], axis=1)
+    out = {BACKGROUND: before[BACKGROUND]}
+    priors = {SKIN: (skin_in_general(), 60.0), HAIR: (hair_in_general(), 30.0)}
+    for c in range(1, SURFACES):
+        weight = np.where(post[c] > 0.4, post[c], 0) * sure
+        if c in allowed:
+            weight = weight * allowed[c]
+        prior, mass = priors.get(c, (np.ones(SIDE**3, np.float32), 20.0 if c != THING else 200.0))
+        fresh = density(bins, weight, prior=prior, prior_mass=mass)
+        out[c] = 0.3 * before[c] + 0.7 * fresh
+    return out
+
+
+def _is_bare(samples: list[_Sample], models: dict[int, np.ndarray]) -> bool:
+    """Whether the chest is as bare as the face and hands: the same colours, and skin's."""
+    alike = overlap(models[SKIN], models[UPPER])
+    generic = overlap(skin_in_general(), models[UPPER])
+    return alike > 0.72 and generic > 0.45
+
+
+def _head_share(samples: list[_Sample], size: tuple[int, int]) -> float:
+    inside = 0
+    for s in samples:
+        if s.body.face is not None:
+            x, y = s.body.face
+            col, row = int(x / _STEP), int(y / _STEP)
+            if 0 <= x < size[1] and 0 <= y < size[0] and s.person[min(row, s.person.shape[0] - 1), min(col, s.person.shape[1] - 1)] > 0.5:
+                inside += 1
+    return inside / len(samples)
+
+
+def _reach(table: np.ndarray, surface: int) -> float:
+    """How far along a limb a garment goes: where, from the far end, it first beats bare skin."""
+    covered = table[:, surface] > table[:, SKIN]
+    last = np.flatnonzero(covered)
+    return float((last[-1] + 1) * 2 / LIMB) if len(last) else 0.0
+
+
+def _lower_facts(samples: list[_Sample], posteriors: list[np.ndarray], models: dict[int, np.ndarray],
+                 places: Places) -> tuple[bool, bool, float]:  # fmt: skip
+    """(dress, skirt, waist)."""
+    alike = overlap(models[UPPER], models[LOWER])
+    between, beside = [], []
+    for s, post in zip(samples, posteriors):
+        if s.body.legs[0] is None or s.body.legs[1] is None or min(map(len, s.body.legs)) < 2:
+            continue
+        (hip_l, knee_l), (hip_r, knee_r) = s.body.legs[0][:2], s.body.legs[1][:2]
+        for t in (0.55, 0.75, 0.9):
+            left, right = hip_l + (knee_l - hip_l) * t, hip_r + (knee_r - hip_r) * t
+            if np.linalg.norm(left - right) < 0.36 * s.body.unit:  # thighs touch: says nothing
+                continue
+            col, row = ((left + right) / 2 / _STEP).astype(int)
+            if 0 <= row < post.shape[1] and 0 <= col < post.shape[2]:
+                between.append(float(post[LOWER, row, col]))
+            beside.append(1)
+    skirt = len(between) >= 3 and float(np.mean(between)) > 0.55
+    table = places.torso.mean(axis=0).reshape(-1, 4, SURFACES)[:, :3].mean(axis=1)
+    more_lower = np.flatnonzero(table[:, LOWER] > table[:, UPPER])
+    waist = float(more_lower[0] / len(table) * 1.6 - 0.3) if len(more_lower) else 1.0
+    dress = alike > 0.7 and skirt
+    return dress, skirt, float(np.clip(waist, 0.5, 1.3))

@@ -1,0 +1,84 @@
+"""Averages of per-pixel fields that keep to a picture's edges, or follow its motion. Fields are planes [C, h, w] float32."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+
+def _each(planes: np.ndarray, do) -> np.ndarray:
+    return np.stack([do(p) for p in planes])
+
+
+def guided(fields: np.ndarray, guide: np.ndarray, *, radius: int, eps: float, step: int = 2) -> np.ndarray:
+    """`fields` [C, h, w] averaged along the colours of `guide` [3, h, w] float32 0-1.
+
+    He, Sun and Tang's guided filter with a colour guide, its coefficients found on a `step` times coarser grid as in their fast
+    version. `radius` in pixels; contrasts under the root of `eps` are smoothed over.
+    """
+    h, w = fields.shape[1:]
+    size = (-(-w // step), -(-h // step))
+    k = 2 * max(1, round(radius / step)) + 1
+
+    def small(x: np.ndarray) -> np.ndarray:
+        return cv2.resize(x, size, interpolation=cv2.INTER_AREA)
+
+    def box(x: np.ndarray) -> np.ndarray:
+        return cv2.blur(x, (k, k), borderType=cv2.BORDER_REFLECT)
+
+    def large(x: np.ndarray) -> np.ndarray:
+        return cv2.resize(box(x), (w, h), interpolation=cv2.INTER_LINEAR)
+
+    r, g, b = colours = [small(x) for x in guide]
+    mr, mg, mb = means = [box(x) for x in colours]
+    rr, rg, rb = box(r * r) - mr * mr + eps, box(r * g) - mr * mg, box(r * b) - mr * mb
+    gg, gb, bb = box(g * g) - mg * mg + eps, box(g * b) - mg * mb, box(b * b) - mb * mb + eps
+    i_rr, i_rg, i_rb = gg * bb - gb * gb, gb * rb - rg * bb, rg * gb - gg * rb
+    det = rr * i_rr + rg * i_rg + rb * i_rb
+    i_gg, i_gb, i_bb = (rr * bb - rb * rb) / det, (rb * rg - rr * gb) / det, (rr * gg - rg * rg) / det
+    i_rr, i_rg, i_rb = i_rr / det, i_rg / det, i_rb / det
+    out = np.empty_like(fields)
+    for c, field in enumerate(fields):
+        p = small(field)
+        mean = box(p)
+        cr, cg, cb = (box(p * x) - mean * m for x, m in zip(colours, means))
+        slopes = (i_rr * cr + i_rg * cg + i_rb * cb, i_rg * cr + i_gg * cg + i_gb * cb, i_rb * cr + i_gb * cg + i_bb * cb)
+        total = large(mean - slopes[0] * mr - slopes[1] * mg - slopes[2] * mb)
+        for slope, colour in zip(slopes, guide):
+            total += large(slope) * colour
+        out[c] = total
+    return out
+
+
+class Follower:
+    """Carries fields along the motion between neighbouring pictures, found by dense inverse search on half the pictures' size."""
+
+    def __init__(self) -> None:
+        self._flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        self._flow.setFinestScale(1)
+
+    def way(self, here: np.ndarray, there: np.ndarray) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
+        """(maps for `follow` that bring `there` onto `here`, trust [h, w] 0-1 from how well the two then agree); both [h, w] uint8 grey."""
+        h, w = here.shape
+        half = (max(w // 2, 16), max(h // 2, 16))
+        shrunk = [cv2.resize(x, half, interpolation=cv2.INTER_AREA) for x in (here, there)]
+        flow = cv2.resize(self._flow.calc(*shrunk, None), (w, h), interpolation=cv2.INTER_LINEAR)
+        flow *= np.float32([w / half[0], h / half[1]])
+        flow += _places(h, w)
+        maps = cv2.convertMaps(flow, None, cv2.CV_16SC2)
+        moved = cv2.remap(there, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        miss = cv2.blur(cv2.absdiff(moved, here), (5, 5)).astype(np.float32) / 14
+        return maps, 1 / (1 + miss * miss)
+
+
+@lru_cache(maxsize=4)
+def _places(h: int, w: int) -> np.ndarray:
+    ys, xs = np.mgrid[0:h, 0:w].astype(np.float32)
+    return np.stack([xs, ys], axis=-1)
+
+
+def follow(fields: np.ndarray, maps: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """`fields` [C, h, w] sampled through the maps of `Follower.way`."""
+    return _each(fields, lambda p: cv2.remap(p, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))

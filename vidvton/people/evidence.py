@@ -1,0 +1,181 @@
+"""What a frame says about each pixel: place on the body, colour and silhouette put together as log-probabilities of surfaces."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import cv2
+import numpy as np
+
+from .zones import LIMB, TORSO_LAT, TORSO_V, Body, Zones
+
+BACKGROUND, SKIN, HAIR, UPPER, LOWER, SHOE, THING = range(7)
+SURFACES = 7
+_ELSEWHERE = 0.03
+
+
+@dataclass(frozen=True)
+class Places:
+    """How probable each surface (last axis, SURFACES of them) is at each place of the body, before its colour is seen. Row 0 of the
+    tables with a leading 2 is for people who face the camera, row 1 for those who turn their back."""
+
+    torso: np.ndarray  # [2, TORSO_V * TORSO_LAT, SURFACES]
+    elsewhere: np.ndarray  # [TORSO_V, SURFACES]
+    head: np.ndarray  # [2, SURFACES]
+    face: np.ndarray  # [2, SURFACES]
+    nape: np.ndarray  # [2, SURFACES]
+    arm: np.ndarray  # [LIMB, SURFACES]
+    hand: np.ndarray  # [1, SURFACES]
+    leg: np.ndarray  # [LIMB, SURFACES]
+    foot: np.ndarray  # [1, SURFACES]
+
+
+def _row(skin=0.0, hair=0.0, upper=0.0, lower=0.0, shoe=0.0, thing=0.0) -> np.ndarray:
+    row = np.array([0, skin, hair, upper, lower, shoe, thing], np.float32) + np.array([0, 1, 1, 1, 1, 1, 1], np.float32) * 0.004
+    return row / row.sum()
+
+
+def places_in_general() -> Places:
+    """The tables before a shot has been seen."""
+    torso = np.zeros((2, TORSO_V, TORSO_LAT, SURFACES), np.float32)
+    elsewhere = np.zeros((TORSO_V, SURFACES), np.float32)
+    for i in range(TORSO_V):
+        v = (i + 0.5) / TORSO_V * 1.6 - 0.3
+        low = 1 / (1 + np.exp(-(v - 0.98) / 0.09))
+        for back in (0, 1):
+            hair = (0.18 if back else 0.07) / (1 + np.exp((v - 0.45) / 0.12))
+            for j in range(TORSO_LAT):
+                bare = 0.35 / (1 + np.exp((v - (0.12 if j < 2 else 0.02)) / 0.05)) + 0.012
+                torso[back, i, j] = _row(bare, hair + 0.002, 0.9 * (1 - low), 0.9 * low, 0, 0.02)
+        near_head = 0.25 / (1 + np.exp((v - 0.2) / 0.2))
+        elsewhere[i] = _row(0.03, near_head, 0.3 * (1 - 0.6 * low), 0.2 * low + 0.02, 0.02 * (v > 1.2), 0.2)
+    arm, leg = [], []
+    for i in range(LIMB):
+        t = (i + 0.5) / LIMB * 2
+        arm.append(_row(0.15 + 0.3 * min(t, 1.5), 0.01 if t < 0.6 else 0.0, 0.8 - 0.25 * min(t, 1.5), 0.0, 0, 0.02))
+        leg.append(_row(0.12 + 0.2 * t / 2, 0, 0.35 * np.exp(-t / 0.25), 0.8 - 0.15 * t, 0.25 * max(t - 1.6, 0), 0.02))
+    return Places(
+        torso=torso.reshape(2, -1, SURFACES),
+        elsewhere=elsewhere,
+        head=np.stack([_row(0.35, 0.6, 0.01, 0, 0, 0.03), _row(0.1, 0.85, 0.02, 0, 0, 0.03)]),
+        face=np.stack([_row(0.9, 0.06, 0.01, 0, 0, 0.01), _row(0.4, 0.5, 0.05, 0, 0, 0.01)]),
+        nape=np.stack([_row(0.6, 0.14, 0.22, 0, 0, 0.02), _row(0.3, 0.4, 0.28, 0, 0, 0.02)]),
+        arm=np.stack(arm), hand=_row(0.8, 0.0, 0.08, 0.03, 0, 0.1)[None], leg=np.stack(leg),
+        foot=_row(0.22, 0, 0, 0.1, 0.6, 0.02)[None],
+    )  # fmt: skip
+
+
+def spread(places: Places, zones: Zones, body: Body) -> np.ndarray:
+    """[SURFACES, h, w] float32 probability of each surface at each cell of the zones' grid, given that a person is there."""
+    b = np.float32(body.back)
+
+    def facing(table: np.ndarray) -> np.ndarray:
+        return table[0] * (1 - b) + table[1] * b
+
+    torso, v_bin = facing(places.torso), zones.torso_bin // TORSO_LAT
+    single = [(zones.head, facing(places.head)), (zones.face * 2, facing(places.face)), (zones.nape, facing(places.nape))]
+    single += [(zones.hand[s] * np.float32(1.5), places.hand[0]) for s in (0, 1)]
+    single += [(zones.foot[s], places.foot[0]) for s in (0, 1)]
+    single = [(field, row) for field, row in single if field.any()]
+    limbs = [(zones.arm[s], zones.arm_bin[s], places.arm) for s in (0, 1)]
+    limbs += [(zones.leg[s], zones.leg_bin[s], places.leg) for s in (0, 1)]
+    limbs = [part for part in limbs if part[0].any()]
+    out = np.zeros((SURFACES, *zones.v.shape), np.float32)
+    for c in range(1, SURFACES):
+        plane = out[c]
+        plane += np.take(places.elsewhere[:, c] * np.float32(_ELSEWHERE), v_bin)
+        plane += np.take(torso[:, c], zones.torso_bin) * zones.torso
+        for field, row in single:
+            plane += field * row[c]
+        for field, bins, table in limbs:
+            plane += np.take(table[:, c], bins) * field
+    out /= out.sum(axis=0)
+    return out
+
+
+def relearn(zones: list[Zones], bodies: list[Body], posteriors: list[np.ndarray], *, trust: float) -> Places:
+    """The tables again, counted from `posteriors` ([SURFACES, h, w] each, background included but ignored) over many frames; the
+    general tables count as `trust` of a part's mean cell."""
+    general = places_in_general()
+    sums = {f.name: np.zeros_like(getattr(general, f.name), np.float64) for f in fields(Places)}
+
+    def add(into: np.ndarray, where: np.ndarray | None, weight: np.ndarray, post: np.ndarray) -> None:
+        w = (weight * post).reshape(SURFACES, -1)
+        if where is None:
+            into[...] += w.sum(axis=1)
+        else:
+            for c in range(1, SURFACES):
+                into[:, c] += np.bincount(where.ravel(), w[c], minlength=len(into))
+
+    for z, body, post in zip(zones, bodies, posteriors):
+        everything = z.torso + z.head + 2 * z.face + z.nape + _ELSEWHERE
+        for s in (0, 1):
+            everything = everything + z.arm[s] + z.leg[s] + 1.5 * z.hand[s] + z.foot[s]
+        own = 1 / everything
+        for back, share in ((0, 1 - body.back), (1, body.back)):
+            if share > 0.02:
+                add(sums["torso"][back], z.torso_bin, share * z.torso * z.torso * own, post)
+                for name in ("head", "face", "nape"):
+                    m = getattr(z, name)
+                    add(sums[name][back : back + 1], None, share * m * m * own, post)
+        add(sums["elsewhere"], z.torso_bin // TORSO_LAT, _ELSEWHERE * own * _ELSEWHERE * own, post)
+        for s in (0, 1):
+            add(sums["arm"], z.arm_bin[s], z.arm[s] ** 2 * own, post)
+            add(sums["leg"], z.leg_bin[s], z.leg[s] ** 2 * own, post)
+            add(sums["hand"], None, z.hand[s] ** 2 * own, post)
+            add(sums["foot"], None, z.foot[s] ** 2 * own, post)
+
+    learned = {}
+    for name, counts in sums.items():
+        counts[..., BACKGROUND] = 0
+        start = getattr(general, name)
+        mass = counts.sum(-1, keepdims=True)
+        pseudo = trust * max(float(mass.mean()), 1.0)
+        table = (counts + pseudo * start) / (mass + pseudo)
+        learned[name] = table.astype(np.float32) if name != "elsewhere" else start
+    return Places(**learned)
+
+
+def weigh(prior: np.ndarray, bins: np.ndarray, colours: np.ndarray, person: np.ndarray, *, strength: float = 0.75) -> np.ndarray:
+    """[SURFACES, h, w] log-probabilities (not normalised).
+
+    `prior` from `spread` at any size, `bins` [h, w] colour bins, `colours` [SURFACES, bins] log densities, `person` [h, w] 0-1 the
+    silhouette. Colour counts with `strength` under one, as neighbouring pixels are not independent; for the background with less
+    still, since the silhouette knows more.
+    """
+    h, w = bins.shape
+    inside = np.clip(person, 0.01, 0.99)
+    logits = np.empty((SURFACES, h, w), np.float32)
+    logits[BACKGROUND] = np.take(colours[BACKGROUND] * np.float32(0.4 * strength), bins) + np.log(1 - inside) + np.float32(0.6)
+    log_inside = np.log(inside)
+    for c in range(1, SURFACES):
+        place = np.log(np.maximum(prior[c], 1e-5))
+        if place.shape != (h, w):
+            place = cv2.resize(place, (w, h), interpolation=cv2.INTER_LINEAR)
+        np.take(colours[c] * np.float32(strength), bins, out=logits[c])
+        logits[c] += place
+        logits[c] += log_inside
+    return logits
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities over the first axis."""
+    out = logits - logits.max(axis=0)
+    np.exp(out, out=out)
+    out /= out.sum(axis=0)
+    return out
+
+
+def anchor_hair(soft: np.ndarray, zones: Zones) -> np.ndarray:
+    """[h, w] bool: where `soft` [SURFACES, h, w], on the zones' grid, shows hair that does not hang together with the head (or the nape,
+    when the head is out of the picture)."""
+    hair = (soft[HAIR] > 0.3).astype(np.uint8)
+    if not hair.any():
+        return hair.astype(bool)
+    wide = np.ones((3, 3), np.uint8)
+    count, pieces = cv2.connectedComponents(cv2.dilate(hair, wide), connectivity=8)
+    roots = (np.maximum(zones.head, zones.nape) > 0.5) & (hair > 0)
+    sizes = np.bincount(pieces[roots], minlength=count)
+    held = sizes >= max(3, 0.15 * sizes[1:].max(initial=0))
+    held[0] = False
+    return ~cv2.dilate(held[pieces].astype(np.uint8), wide).astype(bool)

@@ -1,0 +1,153 @@
+"""Which surface every pixel of a person is: CIHP labels from silhouette, joints and the shot's colours, steady in time."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import MisuseError
+from ..frames import as_arrays
+from ..values import CIHP_LABELS, PoseTrack
+from .appearance import Appearance
+from .colours import bins_of
+from .edges import Follower, follow, guided
+from .evidence import BACKGROUND, HAIR, LOWER, SHOE, SKIN, SURFACES, THING, UPPER, anchor_hair, softmax, spread, weigh
+from .zones import LIMB, Body, Zones, body_of, grid, zones_of
+
+LABEL = {name: i for i, name in enumerate(CIHP_LABELS)}
+_FINE, _COARSE = 2, 4
+_NEIGHBOUR = 0.8
+_AGREE = 3.0
+
+
+def parse_frames(frames: Tensor, pose: PoseTrack, silhouettes: Tensor | np.ndarray, appearance: Appearance) -> Tensor:
+    """CIHP labels [T, h, w] uint8 of the person in `frames` [T, 3, h, w] uint8 (crops around the person, best at about 640x480).
+
+    `pose` is in these frames' pixels, `silhouettes` [T, h, w] uint8 0-255 the person's soft mask. A frame's labels depend on it and
+    the two frames on either side. Things in the hands or over the clothes are `scarf` (kept, never replaced). A frame without a
+    person is background.
+    """
+    pictures, masks = as_arrays(frames), np.asarray(silhouettes)
+    if len(pictures) != len(pose) or masks.shape != pictures.shape[:3]:
+        raise MisuseError(
+            f"parsing takes frames, poses and silhouettes of one length and size, got frames {pictures.shape[:3]}, "
+            f"{len(pose)} poses and silhouettes {masks.shape}"
+        )
+    seen = [_see(pictures[t], masks[t], pose, t, appearance) for t in range(len(pose))]
+    logs = _steady([s.logs if s is not None else None for s in seen], [s.grey if s is not None else None for s in seen],
+                   pose.shots.tolist())  # fmt: skip
+    out = np.zeros(masks.shape, np.uint8)
+    for t, s in enumerate(seen):
+        if s is not None:
+            out[t] = _label(s, logs[t], appearance, masks.shape[1:])
+    return torch.from_numpy(out)
+
+
+class _Seen:
+    __slots__ = ("logs", "grey", "guide", "zones", "body")
+
+    def __init__(self, logs: np.ndarray, grey: np.ndarray, guide: np.ndarray, zones: Zones, body: Body) -> None:
+        self.logs, self.grey, self.guide, self.zones, self.body = logs, grey, guide, zones, body
+
+
+def _see(picture: np.ndarray, mask: np.ndarray, pose: PoseTrack, t: int, appearance: Appearance) -> _Seen | None:
+    if not bool(pose.present[t]):
+        return None
+    body = body_of(pose.keypoints[t].numpy(), float(pose.yaw[t]), pose.boxes[t].numpy())
+    if body is None or mask.max() < 32:
+        return None
+    h, w = mask.shape
+    size = (-(-w // _FINE), -(-h // _FINE))
+    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    guide = np.ascontiguousarray(small.transpose(2, 0, 1), dtype=np.float32) / 255
+    person = cv2.resize(mask, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    person = guided(person[None], guide, radius=4, eps=1e-3)[0]
+    zones = zones_of(body, grid((h, w), _COARSE))
+    logits = weigh(spread(appearance.places, zones, body), bins_of(small), appearance.colours, person)
+    logits -= logits.max(axis=0)
+    np.maximum(logits, -8, out=logits)
+    return _Seen(logits, cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), guide, zones, body)
+
+
+def _steady(logs: list[np.ndarray | None], greys: list[np.ndarray | None], shots: list[int]) -> list[np.ndarray | None]:
+    """Each frame's log-probabilities averaged with its neighbours', twice, along the motion, inside shots."""
+    follower = Follower()
+    ways: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
+    for t in range(len(logs)):
+        for o in (t - 1, t + 1):
+            if 0 <= o < len(logs) and logs[t] is not None and logs[o] is not None and shots[t] == shots[o]:
+                ways[t, o] = follower.way(greys[t], greys[o])
+    for _ in range(2):
+        fresh: list[np.ndarray | None] = []
+        for t, own in enumerate(logs):
+            if own is None:
+                fresh.append(None)
+                continue
+            total, weight = own.copy(), np.ones(own.shape[1:], np.float32)
+            for o in (t - 1, t + 1):
+                if (t, o) in ways:
+                    where, trust = ways[t, o]
+                    trust = trust * np.float32(_NEIGHBOUR)
+                    total += follow(logs[o], where) * trust
+                    weight += trust
+            fresh.append(total / weight)
+        logs = fresh
+    return logs
+
+
+def _label(seen: _Seen, logs: np.ndarray, appearance: Appearance, size: tuple[int, int]) -> np.ndarray:
+    soft = softmax(logs)
+    cells = seen.zones.v.shape[::-1]
+    coarse = np.stack([cv2.resize(p, cells, interpolation=cv2.INTER_AREA) for p in soft])
+    loose = anchor_hair(coarse, seen.zones).astype(np.float32)
+    logs = logs.copy()
+    logs[HAIR] -= 6 * cv2.resize(loose, soft.shape[:0:-1], interpolation=cv2.INTER_LINEAR)
+    soft = softmax(logs)
+    for _ in range(2):
+        soft = softmax(logs + np.float32(_AGREE) * guided(soft, seen.guide, radius=5, eps=4e-4))
+    soft = guided(soft, seen.guide, radius=2, eps=1e-4, step=1)
+    surface = _largest(soft, size)
+    return _name(surface, seen.zones, seen.body, appearance)
+
+
+def _largest(soft: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    best, index = np.full(size, -1e9, np.float32), np.zeros(size, np.uint8)
+    for c, plane in enumerate(soft):
+        plane = cv2.resize(plane, size[::-1], interpolation=cv2.INTER_LINEAR)
+        index[plane > best] = c
+        cv2.max(best, plane, dst=best)
+    return index
+
+
+def _name(surface: np.ndarray, zones: Zones, body: Body, appearance: Appearance) -> np.ndarray:
+    """CIHP labels from surfaces: skin by the nearest part of the body, shoes by side, garments by the shot's facts."""
+    h, w = surface.shape
+
+    def wide(x: np.ndarray) -> np.ndarray:
+        return cv2.resize(x, (w, h), interpolation=cv2.INTER_NEAREST)
+
+    arms = [np.maximum(zones.arm[s], zones.hand[s]) for s in (0, 1)]
+    legs = [np.maximum(zones.leg[s] * (zones.v > 0.8), 0.9 * zones.foot[s]) for s in (0, 1)]
+    chest = np.maximum(zones.nape, 0.6 * zones.torso * (zones.lat < 0.8) * (1 / (1 + np.exp((zones.v - 0.3) / 0.05))))
+    head = np.maximum(zones.face * 1.2, zones.head * 0.9)
+    parts = np.stack([head, chest, arms[0], arms[1], legs[0], legs[1]], axis=-1)
+    names = np.array([LABEL[n] for n in ("face", "torso_skin", "left_arm", "right_arm", "left_leg", "right_leg")], np.uint8)
+    names = np.append(names, np.uint8(LABEL["scarf"]))
+    # A leg under cloth shows no skin: what looks like it is a hand, a bag or the like.
+    for side in (0, 1):
+        parts[..., 4 + side] *= zones.leg_bin[side] >= (appearance.leg - 0.3) * LIMB / 2
+    nearest = parts.argmax(axis=-1).astype(np.uint8)
+    nearest[parts.max(axis=-1) < 0.01] = 6
+    skin = names[wide(nearest)]
+    shoe = np.where(wide((zones.foot[1] + 0.2 * zones.leg[1] > zones.foot[0] + 0.2 * zones.leg[0]).astype(np.uint8)) > 0,
+                    LABEL["right_shoe"], LABEL["left_shoe"]).astype(np.uint8)  # fmt: skip
+    lower = LABEL["dress"] if appearance.dress else LABEL["skirt"] if appearance.skirt else LABEL["pants"]
+    upper = LABEL["torso_skin"] if appearance.bare else LABEL["dress"] if appearance.dress else LABEL["upper"]
+    table = np.zeros(SURFACES, np.uint8)
+    table[[BACKGROUND, HAIR, UPPER, LOWER, THING]] = [0, LABEL["hair"], upper, lower, LABEL["scarf"]]
+    out = table[surface]
+    np.copyto(out, skin, where=surface == SKIN)
+    np.copyto(out, shoe, where=surface == SHOE)
+    return out
