@@ -90,7 +90,7 @@ def read_layout(category: str, shape: Shape, mask: np.ndarray, *, open_front: bo
     sleeve = _sleeve_word(shape) if category != "lower" else None
     leg = None
     if category != "upper":
-        leg = "skirt" if shape.crotch is None else _leg_word(shape.crotch[1] - rows[0], height, category)
+        leg = "skirt" if shape.crotch is None else _leg_word(shape, height, category)
     return Layout(sleeve=sleeve, leg=leg, open=open_front if category != "lower" else None)
 
 
@@ -108,7 +108,12 @@ def _sleeve_word(shape: Shape) -> str:
     return "short" if longest < 0.64 else "elbow" if longest < 0.92 else "long"
 
 
-def _leg_word(fork: float, height: float, category: str) -> str:
-    rise = fork if category == "lower" else 0.42 * fork
-    ratio = (height - fork) / max(1.0, rise)
-    return "shorts" if ratio < 0.85 else "knee" if ratio < 1.6 else "long"
+def _leg_word(shape: Shape, height: float, category: str) -> str:
+    """From the length below the waist in widths of the waist: flat trousers are about 2.6 waist widths long, shorts 1.2."""
+    left, right = shape.left.points["waist"], shape.right.points["waist"]
+    wide = max(1.0, left[0] - shape.left.half.axis + right[0] - shape.right.half.axis)
+    length = height
+    if category == "full":
+        length = shape.left.half.top + height - 0.5 * (left[1] + right[1])
+    ratio = length / wide
+    return "shorts" if ratio < 1.45 else "knee" if ratio < 1.95 else "long"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .outline import Half, open_gaps, right_half, symmetry_axis
+from .outline import Half, open_gaps, right_half, symmetry_axis, turning
 
 CLEAR, LIKELY, PLACED = 0.9, 0.7, 0.4
 
@@ -17,11 +17,13 @@ CLEAR, LIKELY, PLACED = 0.9, 0.7, 0.4
 @dataclass
 class Side:
     """What one half's outline shows: `points` name -> (x, y, score), and where on the path the sleeve begins and ends
-    (`sleeve`, path indices of shoulder and armpit) or the leg ends (`crotch`, an index)."""
+    (`sleeve`, path indices of shoulder and armpit). Where a sleeve lies along the body, `inner_seam` [n, 2] leads from the end of the
+    sleeve's path inside the silhouette back to the shoulder."""
 
     half: Half
     points: dict[str, tuple[float, float, float]] = field(default_factory=dict)
     sleeve: tuple[int, int] | None = None
+    inner_seam: np.ndarray | None = None
 
     def put(self, name: str, index: int, score: float) -> None:
         x, y = self.half.path[int(index)]
@@ -108,6 +110,14 @@ def leg_gap(mask: np.ndarray, axis: float) -> tuple[float, float] | None:
     ends = [np.nonzero(solid[:, s].any(1))[0].max() for s in (slice(0, xs[k]), slice(xs[k] + 1, None)) if solid[:, s].any()]
     if len(ends) < 2 or min(ends) - bottoms[k] < 0.055 * height:
         return None
+    depth = min(ends) - bottoms[k]
+    if depth < 0.2 * height:
+        # a shallow notch parts two legs only if they are alike and stout: not two cuffs, not a curved hem
+        row = solid[int(bottoms[k] + 0.5 * depth)]
+        above = solid[max(0, int(bottoms[k]) - 2)]
+        stout = [row[s].sum() > 0.6 * above[s].sum() for s in (slice(0, xs[k]), slice(xs[k], None))]
+        if not all(stout) or abs(ends[0] - ends[1]) > 0.06 * height:
+            return None
     low = np.nonzero(bottoms <= bottoms[k] + 1)[0]
     return float(xs[int(np.median(low))]), float(bottoms[k])
 
@@ -125,6 +135,9 @@ def _upper_side(half: Half, body: float, full: bool) -> Side:
         side.put("armpit", armpit, CLEAR)
         _cuff(side, root, armpit)
         last = root
+    elif (notch := _cuff_notch(half, body)) is not None:
+        last = _sleeve_beside_body(side, notch, body)
+        armpit = notch
     else:
         last, under, sure = _arm_hole(half, armpit, body, full)
         side.put("shoulder", last, CLEAR if sure else PLACED)
@@ -140,8 +153,6 @@ def _armpit(half: Half, body: float, full: bool) -> tuple[int, bool]:
     x, y, turn = half.x, half.y, half.turn
     span = min(half.height, 2.2 * body) if full else half.height
     best, index, sleeved = 0.0, -1, False
-    tip = np.maximum.accumulate(x)
-    # how far out the outline comes again below: what is left of the path
     for i in range(12, len(x) - 12):
         if turn[i] > -22 or turn[i] > turn[i - 6 : i + 7].min() + 1e-6:
             continue
@@ -157,20 +168,52 @@ def _armpit(half: Half, body: float, full: bool) -> tuple[int, bool]:
         value -= 60 * max(0.0, x[i] - 0.75 * body) / body + 40 * max(0.0, y[i] / span - 0.5)
         if value > best:
             best, index, sleeved = value, i, arm
-    del tip
     return index, sleeved and best > 25
+
+
+def _cuff_notch(half: Half, body: float) -> int | None:
+    """Path index of the notch between a cuff and the hem where a long sleeve lies along the body without a gap; None without one."""
+    x, y, turn = half.x, half.y, half.turn
+    n = len(x)
+    inner = np.arange(12, n - 12)
+    inner = inner[(turn[inner] < -28) & (y[inner] > 0.6 * half.height) & (x[inner] > 0.25 * body) & (y[inner] < 0.99 * half.height)]
+    best = None
+    for i in inner:
+        before = half.path[max(0, i - n // 5) : i]
+        hangs = before[:, 1].max() - half.path[i, 1]
+        outside = before[:, 0].max() - half.path[i, 0]
+        # a cuff is a stub of a sleeve's width that ends level or lower
+        if hangs > 0.02 * body and 0.07 * body < outside < 0.45 * body and (best is None or turn[i] < turn[best]):
+            best = int(i)
+    return best
+
+
+def _sleeve_beside_body(side: Side, notch: int, body: float) -> int:
+    """Landmarks of a sleeve that lies along the body down to `notch`: the armpit placed inside the silhouette, by proportion, above
+    the notch. Returns the shoulder's path index."""
+    half = side.half
+    x, y = half.x, half.y
+    upper = np.arange(4, notch)
+    upper = upper[y[upper] < 0.35 * half.height]
+    wide = turning(half.path, 16)
+    root = int(upper[(np.clip(wide[upper], 0, 60) / 60 - 2.0 * np.abs(x[upper] - x[notch]) / body).argmax()]) if len(upper) else notch // 3
+    side.put("shoulder", root, LIKELY)
+    pit = (float(half.path[notch, 0]), float(half.path[root, 1] + 0.42 * body), PLACED)
+    side.points["armpit"] = pit
+    _cuff(side, root, notch)
+    side.sleeve = (root, notch)
+    side.inner_seam = np.array([half.path[notch], pit[:2], half.path[root]])
+    return root
 
 
 def _shoulder_with_sleeve(half: Half, armpit: int, body: float) -> int:
     """Path index of the shoulder: the convex corner on the upper outline near the armpit's x, else the point above it."""
     x, y = half.x, half.y
-    tip = int(np.linalg.norm(half.path[:armpit] - half.path[armpit], axis=1).argmax())
+    tip = _sleeve_tip(half, armpit, body)
     upper = np.arange(4, max(6, min(tip, armpit)))
     upper = upper[y[upper] < y[armpit]]
     if len(upper) < 3:
         return max(1, armpit // 2)
-    from .outline import turning
-
     wide = turning(half.path, 16)
     goal = x[armpit] - 0.03 * body
     cost = np.abs(x[upper] - goal) / body * 3.0 - np.clip(wide[upper], 0, 60) / 60 * 0.7
@@ -178,6 +221,12 @@ def _shoulder_with_sleeve(half: Half, armpit: int, body: float) -> int:
     if not near.any():
         return int(upper[np.abs(x[upper] - goal).argmin()])
     return int(upper[near][cost[near].argmin()])
+
+
+def _sleeve_tip(half: Half, armpit: int, body: float) -> int:
+    """Path index of the point before the armpit that is farthest from the middle of the chest."""
+    chest = np.array([half.axis, half.top + 0.25 * body])
+    return int(np.linalg.norm(half.path[: max(1, armpit)] - chest, axis=1).argmax())
 
 
 def _cuff(side: Side, root: int, armpit: int) -> None:
@@ -227,11 +276,13 @@ def _arm_hole(half: Half, concave: int, body: float, full: bool) -> tuple[int, i
         before = top_band[top_band < concave]
         start = before if len(before) else np.arange(1, concave)
         shoulder = int(start[(x[start] / body - 1.6 * y[start] / body).argmax()])
-        after = np.arange(concave, len(x) - 8)
-        after = after[y[after] < y[concave] + 0.55 * body]
         # under the arm the outline turns from outward to downward
-        under = int(after[(x[after] / body - 0.55 * y[after] / body + np.clip(half.turn[after], 0, 50) / 260).argmax()])
-        if y[under] < 0.5 * half.height and under > shoulder:
+        after = np.arange(concave, len(x) - 8)
+        depth = y[after] - y[shoulder]
+        after = after[(depth > 0.22 * body) & (depth < 0.66 * body)]
+        if len(after) and y[after[0]] < 0.55 * half.height:
+            bend = np.clip(turning(half.path, 14)[after], 0, 60) / 60
+            under = int(after[(bend - 0.8 * np.abs(y[after] - y[shoulder] - 0.42 * body) / body).argmax()])
             return shoulder, under, True
     start = top_band if len(top_band) else np.arange(1, len(x) // 3)
     shoulder = int(start[(x[start] / body - 1.6 * y[start] / body).argmax()])
@@ -265,7 +316,7 @@ def _hem(side: Side, armpit: int, body: float, full: bool) -> None:
     rest = rest[y[rest] > y[armpit] + 0.5 * (half.height - y[armpit])] if len(rest) else np.arange(len(x))
     if not len(rest):
         rest = np.arange(len(x) - 20, len(x))
-    corner = int(rest[(0.9 * x[rest] / max(1.0, x[rest].max()) + 1.1 * y[rest] / half.height * half.height / max(1.0, x[rest].max())).argmax()])
+    corner = int(rest[(0.9 * x[rest] + 1.1 * y[rest]).argmax()])
     side.put("hem", corner, CLEAR)
     sides = np.arange(min(armpit + 1, corner), corner + 1)
     drop = y[corner] - y[armpit]

@@ -1,7 +1,8 @@
 """The inside of the neck: what a picture of an empty top shows of its back through the neck hole (VITON's known artefact).
 
-The front collar's edge is sought as an arc from one collar end to the other, bowing down: y = top + depth * (1 - |u|^p), with p = 1
-a V and p = 3 a crew neck. The arc whose whole length lies on an edge wins, if that edge is clear.
+The front collar's edge is sought as an arc between two points of the upper outline, bowing down: y = top + depth * (1 - |u|^p),
+u from -1 to 1, with p = 1 a V and p = 3 a crew neck. The arc that lies on an edge all along, encloses something of one shade
+(a label aside) and is darker above than below wins, if it is clear enough.
 """
 
 from __future__ import annotations
@@ -13,82 +14,122 @@ import numpy as np
 
 from .background import lab_of
 
+WORK_SHOULDERS = 170.0
+"""Distance between the shoulders, in pixels, at which arcs are compared."""
+CLEAR_ENOUGH = 5.0
+
+_U = np.linspace(-1, 1, 41)
+_POWERS = np.array([1.0, 1.3, 1.8, 2.4, 3.2])
+_DEPTHS = np.linspace(0.05, 0.8, 36)
+
 
 @dataclass(frozen=True)
 class NeckHole:
     """`mask` [H, W] bool of what is seen through the neck hole (garment pixels to take away); `arc` [n, 2] the front collar's edge,
-    (x, y) pixel indices from picture left to right; `strength`, its median colour step over its lower quarter's, Lab units."""
+    (x, y) pixel indices from picture left to right; `score`, how clear it is (about 0 to 25)."""
 
     mask: np.ndarray
     arc: np.ndarray
-    strength: float
+    score: float
 
 
 def find_neck_hole(rgb: np.ndarray, alpha: np.ndarray, *, axis: float, shoulders: float) -> NeckHole | None:
     """The neck hole of an upright top, or None where no clear collar arc is found. `axis` is the centre line's x, `shoulders` the
     distance between the shoulders in pixels."""
-    mask = alpha > 0.5
-    h, w = mask.shape
-    solid = mask.any(0)
-    top = np.where(solid, mask.argmax(0), h).astype(np.float32)
-    lab = cv2.GaussianBlur(lab_of(rgb), (0, 0), max(0.8, shoulders / 300))
-    u = np.linspace(-1, 1, 49)
-    inner = np.abs(u) < 0.93
-    best: tuple[float, np.ndarray, float] | None = None
-    k = max(1.5, shoulders / 130)
-    for centre in axis + np.array([-0.04, -0.02, 0, 0.02, 0.04]) * shoulders:
-        for half in np.linspace(0.12, 0.36, 13) * shoulders:
-            x = centre + u * half
-            if x[0] < 1 or x[-1] > w - 2:
-                continue
-            ends = np.interp([x[0], x[-1]], np.arange(w), top)
-            if max(ends) > h - 2 or abs(ends[0] - ends[1]) > 0.12 * shoulders:
-                continue
-            base = np.linspace(ends[0], ends[1], len(u))
-            for depth in np.linspace(0.05, 0.4, 20) * shoulders:
-                if depth > 2.6 * half:
-                    continue
-                for p in (1.0, 1.35, 2.0, 2.8):
-                    y = base + depth * (1 - np.abs(u) ** p)
-                    found = _rate(lab, top, x, y, inner, k, p, half)
-                    if found is not None and (best is None or found[0] > best[0]):
-                        best = (found[0], np.stack([x, y], 1), found[1])
-    if best is None or best[0] < 0:
+    ratio = min(2.0, WORK_SHOULDERS / max(shoulders, 8.0))
+    h, w = alpha.shape
+    size = max(8, round(w * ratio)), max(8, round(h * ratio))
+    flag = cv2.INTER_AREA if ratio < 1 else cv2.INTER_LINEAR
+    rows = min(size[1], int(1.4 * WORK_SHOULDERS))
+    small = cv2.resize(rgb, size, interpolation=flag)[:rows]
+    cover = cv2.resize(alpha, size, interpolation=flag)[:rows] > 0.5
+    found = _best_arc(small, cover, axis * ratio, shoulders * ratio)
+    if found is None or found[0] < CLEAR_ENOUGH:
         return None
-    arc = best[1]
+    score, arc = found
+    arc = arc / ratio
     hole = np.zeros((h, w), np.uint8)
     lid = np.array([[arc[-1, 0], -2], [arc[0, 0], -2]])
     cv2.fillPoly(hole, [np.round(np.vstack([arc, lid]) * 16).astype(np.int32)], 1, shift=4)
     hole = hole.astype(bool) & (alpha > 0)
-    if hole.sum() < 0.0015 * mask.sum():
+    if hole.sum() < 0.001 * (alpha > 0.5).sum():
         return None
-    return NeckHole(hole, arc, best[2])
+    return NeckHole(hole, arc, score)
 
 
-def _rate(lab, top, x, y, inner, k, p, half) -> tuple[float, float] | None:
-    """(score, edge strength) of one arc; None where it runs outside the garment."""
+def _best_arc(rgb: np.ndarray, cover: np.ndarray, axis: float, shoulders: float) -> tuple[float, np.ndarray] | None:
+    h, w = cover.shape
+    top = np.where(cover.any(0), cover.argmax(0), h).astype(np.float32)
+    lab = cv2.GaussianBlur(lab_of(rgb), (0, 0), 0.9)
+    candidates: list[tuple[float, np.ndarray]] = []
+    for centre in axis + np.linspace(-0.05, 0.05, 5) * shoulders:
+        for half in np.linspace(0.12, 0.5, 18) * shoulders:
+            x = centre + _U * half
+            if x[0] < 1 or x[-1] > w - 2:
+                continue
+            ends = np.interp([x[0], x[-1]], np.arange(w), top)
+            if max(ends) > 0.5 * h or abs(ends[0] - ends[1]) > 0.1 * shoulders:
+                continue
+            depth = _DEPTHS[_DEPTHS * shoulders < 3.0 * half] * shoulders
+            grid_d, grid_p = (g.ravel() for g in np.meshgrid(depth, _POWERS))
+            y = np.linspace(ends[0], ends[1], len(_U)) + grid_d[:, None] * (1 - np.abs(_U) ** grid_p[:, None])
+            # round necks are shallow, only a V goes deep; without this a print below the collar wins
+            scores = _rate(lab, top, x, y) - 7 * np.maximum(0, grid_d / half - np.where(grid_p < 1.5, 1.7, 0.95))
+            for k in np.argsort(scores)[-3:]:
+                candidates.append((float(scores[k]), np.stack([x, y[k]], 1)))
+    candidates.sort(key=lambda c: -c[0])
+    best = None
+    for score, arc in candidates[:40]:
+        score = score - _unrest(lab, cover, arc)
+        if best is None or score > best[0]:
+            best = (score, arc)
+    return best
+
+
+def _rate(lab: np.ndarray, top: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """[n] scores of the arcs `y` [n, m] over `x` [m]: the colour step across them, how steady it is, and darkness above."""
     h, w = lab.shape[:2]
-    if y.max() + 3 * k >= h:
-        return None
-    slope = np.gradient(y, x)
+    slope = np.gradient(y, x, axis=1)
     size = np.sqrt(1 + slope**2)
-    nx, ny = -slope / size, 1 / size  # towards the front of the garment: down, and outward on the flanks
-    lid = np.interp(x, np.arange(w), top)
-    inside = (y - lid) > 2.5 * k
-    use = inner & inside
-    if use.sum() < 0.45 * inner.sum():
-        return None
+    nx, ny = -slope / size, 1 / size  # into the front: down, and outward on the flanks
+    px = np.broadcast_to(x, y.shape)
 
     def at(offset: float) -> np.ndarray:
-        px, py = (x + nx * offset)[use].astype(np.float32), (y + ny * offset)[use].astype(np.float32)
-        return cv2.remap(lab, px[:, None], py[:, None], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[:, 0]
+        u, v = (px + nx * offset).astype(np.float32), (y + ny * offset).astype(np.float32)
+        return cv2.remap(lab, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
-    step = at(k) - at(-k)
-    size = np.linalg.norm(step, axis=1)
-    calm = np.minimum(np.linalg.norm(at(3 * k) - at(k), axis=1), 20)
-    steady = np.linalg.norm(np.median(step, axis=0)) / (np.median(size) + 1e-3)
-    weak = float(np.quantile(size, 0.25))
-    strength = float(np.median(np.minimum(size, 25)))
-    darker = float(np.clip(np.median(step[:, 0]) / 6, -0.5, 1))
-    score = 0.6 * min(weak, 14) + 0.4 * min(strength, 20) * steady - 0.25 * float(np.median(calm)) + 1.2 * darker + 1.5 * use.sum() / inner.sum()
-    return score - 5.0, strength
+    use = (y - np.interp(x, np.arange(w), top)[None] > 2.5) & (np.abs(_U) < 0.96)[None]
+    amount = use.sum(1)
+    across = at(1.6) - at(-1.6)
+    step = np.where(use, np.minimum(np.linalg.norm(across, axis=2), 25), np.nan)
+    calm = np.where(use, np.minimum(np.linalg.norm(at(4.5) - at(1.6), axis=2), 15), np.nan)
+    lift = np.where(use, across[..., 0], np.nan)
+    fine = amount > 0.5 * len(_U)
+    out = np.full(len(y), -np.inf)
+    if not fine.any():
+        return out
+    step, calm, lift = step[fine], calm[fine], lift[fine]
+    mean = np.where(use[fine][..., None], across[fine], np.nan)
+    steady = np.linalg.norm(np.nanmean(mean, axis=1), axis=1) / (np.nanmean(step, axis=1) + 0.5)
+    low, mid = np.nanquantile(step, 0.2, axis=1), np.nanmedian(step, axis=1)
+    # a step counts by what it is next to: on black cloth a collar's edge is faint
+    shade = np.nanmean(np.where(use[fine], at(1.6)[fine][..., 0], np.nan), axis=1)
+    gain = 1.0 + 1.6 * np.exp(-shade / 12)
+    darker = np.clip(np.nanmedian(lift, axis=1) / 5, -0.6, 1)
+    edge = gain * (0.9 * np.minimum(low, 12) + 0.35 * np.minimum(mid, 18)) * (0.35 + 0.65 * steady)
+    flat = y[fine].max(1) > h - 8
+    out[fine] = edge - 0.3 * np.nanmean(calm, axis=1) + 1.5 * darker + 2.0 * amount[fine] / len(_U) - 50 * flat
+    return out
+
+
+def _unrest(lab: np.ndarray, cover: np.ndarray, arc: np.ndarray) -> float:
+    """What speaks against the area above an arc being the plain inside of a neck: colours that differ within it."""
+    hole = np.zeros(cover.shape, np.uint8)
+    lid = np.array([[arc[-1, 0], -2], [arc[0, 0], -2]])
+    cv2.fillPoly(hole, [np.round(np.vstack([arc, lid])).astype(np.int32)], 1)
+    hole = cv2.erode(hole, np.ones((3, 3), np.uint8)).astype(bool) & cv2.erode(cover.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+    if hole.sum() < 12:
+        return 0.0
+    inside = lab[hole]
+    spread = np.quantile(np.linalg.norm(inside - np.median(inside, axis=0), axis=1), 0.7)
+    return float(0.25 * max(0.0, spread - 6))

@@ -27,7 +27,8 @@ def label_parts(alpha: np.ndarray, shape: Shape, category: str, scale: float) ->
         for side, part, mirrored in ((shape.left, Part.LEFT_SLEEVE, False), (shape.right, Part.RIGHT_SLEEVE, True)):
             if side.sleeve is not None:
                 path = side.half.path[side.sleeve[0] : side.sleeve[1] + 1]
-                _fill(parts, unmirror(path, shape) if mirrored else path, part, scale, grow=True)
+                whole = path if side.inner_seam is None else np.vstack([path, side.inner_seam[1:-1]])
+                _fill(parts, unmirror(whole, shape) if mirrored else whole, part, scale, grow=side.inner_seam is None)
     parts[~mask] = Part.NONE
     return parts
 

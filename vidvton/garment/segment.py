@@ -49,11 +49,21 @@ def segment(rgb: np.ndarray, *, category: str | None = None) -> Cutout:
     mask, how = guess.mask, guess.how
     wearer = find_wearer(small, mask)
     if wearer is not None:
+        mask = mask & ~_gaps_beside(mask, wearer, model_background(small))
         rest = largest_piece(split_at_waist(small, largest_piece(mask & ~wearer), category))
         if rest.sum() > 0.1 * mask.sum():
-            mask, how = rest, how + ", worn"
+            mask, how = _smooth_outline(rest, 2.0), how + ", worn"
     alpha = soften(rgb, mask)
     return Cutout(alpha, clean_edge(rgb, alpha), guess.score, how)
+
+
+def _gaps_beside(mask: np.ndarray, wearer: np.ndarray, background: Background) -> np.ndarray:
+    """Background [H, W] bool that arms enclose: of its shade, sizeable, and touching skin."""
+    near = cv2.morphologyEx((mask & ~wearer & (background.shadowless < 6)).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    count, label, stats, _ = cv2.connectedComponentsWithStats(near)
+    touched = np.unique(label[cv2.dilate(wearer.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0])
+    gaps = [i for i in touched if i and stats[i, cv2.CC_STAT_AREA] > 0.001 * mask.sum()]
+    return cv2.dilate(np.isin(label, gaps).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
 
 
 def largest_piece(mask: np.ndarray) -> np.ndarray:
@@ -74,9 +84,16 @@ def best_guess(rgb: np.ndarray) -> _Guess | None:
         if mask is not None:
             scored.append(_Guess(mask, plausibility(lab, mask), how))
     best = _fullest(scored, lab, background)
-    if best is None or background.noise > 2.2:
-        return best
+    if best is None:
+        return None
+    if background.noise > 2.2:
+        return _Guess(_smooth_outline(best.mask, min(2.2, 0.4 + 0.25 * background.noise)), best.score, best.how)
     return _Guess(_halfway(best.mask, background), best.score, best.how)
+
+
+def _smooth_outline(mask: np.ndarray, radius: float) -> np.ndarray:
+    """`mask` with fringes shorter than `radius` pixels evened out, corners nearly kept."""
+    return cv2.GaussianBlur(mask.astype(np.float32), (0, 0), radius) > 0.5
 
 
 def _halfway(mask: np.ndarray, background: Background, *, reach: int = 4) -> np.ndarray:
@@ -118,7 +135,9 @@ def _fullest(scored: list[_Guess], lab: np.ndarray, background: Background) -> _
         gain = other.mask & ~best.mask
         # outside a studio a darker gain of the background's hue is a cast shadow
         shadow = np.mean(background.shadowless[gain] < 0.5 * background.distance[gain])
-        if (background.noise < 1.0 or shadow < 0.4) and _gain_is_sharp(lab, best.mask, other.mask):
+        # and a gain of colours the garment has not got is a hanger or a label
+        alien = background.noise >= 1.0 and float(np.sqrt(_histogram(lab, gain) * _histogram(lab, best.mask)).sum()) < 0.45
+        if not alien and (background.noise < 1.0 or shadow < 0.4) and _gain_is_sharp(lab, best.mask, other.mask):
             best = other
     return best
 
@@ -234,15 +253,17 @@ def _settle_holes(mask: np.ndarray, background: Background) -> np.ndarray:
     out = mask | holes
     count, label, stats, _ = cv2.connectedComponentsWithStats(holes.astype(np.uint8), connectivity=4)
     area = mask.sum()
+    xs = np.nonzero(mask)[1]
+    away = cv2.distanceTransform(out.astype(np.uint8), cv2.DIST_L2, 5)
     for i in range(1, count):
-        x, y, w, h, n = stats[i]
-        if n < 0.002 * area:
+        _, _, w, h, n = stats[i]
+        if n < 0.002 * area or h < 0.8 * w:
             continue
         inner = label == i
         far = background.distance[inner]
-        # see-through needs the background's own shade all over; a white flower or a rip has texture in it
-        plain = np.quantile(far, 0.9) < max(1.5, 2.0 * background.noise)
-        if plain and h > 0.8 * w:
+        # a gap shows the background's own shade all over (a white flower or a rip has texture in it) and lies near the outside
+        plain = np.median(far) < max(2.0, 2.5 * background.noise) and np.quantile(far, 0.9) < max(4.0, 4.0 * background.noise)
+        if plain and away[inner].min() < 0.14 * np.ptp(xs):
             out[inner] = False
     return out
 
