@@ -1,0 +1,371 @@
+"""All bodies seen in a clip: both passes in time, chunk by chunk, kept compactly on disk.
+
+A chunk file holds what the models said about CHUNK frames. Chunk borders are fixed and a chunk depends only on the frames up to
+LOOKAHEAD past its end and on the chunk before, so that a killed run goes on at the first missing chunk and ends the same.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+
+from vidvton.frames import as_arrays, from_arrays
+from vidvton.people.estimators import STATE_WIDTH, Body, Estimators
+from vidvton.people.shots import AHEAD, ShotMemory, find_shots, grey_of
+from vidvton.values import Clip
+
+CHUNK = 64
+LOOKAHEAD = 8
+FACE_EVERY = 2
+_STRIDE = 16
+_WORK_AREA = 640_000  # pixels of the pictures that the models see
+
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the models said about n frames, m bodies in all, in pixels of the source.
+
+    Per frame: `frames` [n] the indices; `cuts`, `blank` [n] bool; `second` [n] PNG bytes of the segmenter's mask and
+    `second_box` [n, 4] xyxy, the part of the frame that it covers; `faces` [n, 5] the best face (x0, y0, x1, y1, score), score -1
+    where none was looked for. Per body: `frame` [m] row of its frame, `back` [m] bool (from the pass against time), `thread` [m],
+    `keypoints` [m, 33, 3], `depth` [m, 33], `world` [m, 33, 3], `score` [m], `agree` [m] 0-1 overlap of its mask
+    with the segmenter's, `extent` [m, 5] xyxy and area of its mask, `look` [m, 128] colour histogram, `mask` [m] PNG bytes
+    and `to_frame` [m, 2, 3] from mask pixels to the frame.
+    """
+
+    frames: np.ndarray
+    cuts: np.ndarray
+    blank: np.ndarray
+    second: np.ndarray
+    second_box: np.ndarray
+    faces: np.ndarray
+    frame: np.ndarray
+    back: np.ndarray
+    thread: np.ndarray
+    keypoints: np.ndarray
+    depth: np.ndarray
+    world: np.ndarray
+    score: np.ndarray
+    agree: np.ndarray
+    extent: np.ndarray
+    look: np.ndarray
+    mask: np.ndarray
+    to_frame: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Carry:
+    """What one chunk hands to the next."""
+
+    state: np.ndarray
+    memory: ShotMemory
+
+
+def chunk_path(work: Path, number: int) -> Path:
+    """Where a chunk of what was seen lies."""
+    return work / f"seen_{number:05d}.npz"
+
+
+def load_seen(work: Path, number: int) -> Seen:
+    """One chunk, as `collect` wrote it."""
+    with np.load(chunk_path(work, number)) as stored:
+        values = {f.name: stored[f.name] for f in fields(Seen) if f.name not in ("mask", "second")}
+        return Seen(mask=_unpack(stored, "mask"), second=_unpack(stored, "second"), **values)
+
+
+def collect(clips: Callable[[], Iterator[Clip]], work: Path, estimators: Estimators) -> Iterator[int]:
+    """Runs the models over the clip and writes chunk files into `work`; yields the number of frames done so far.
+
+    Ends by yielding the number of frames of the clip. Chunks that are there already are not made again.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    ready = 0
+    while chunk_path(work, ready).exists():
+        ready += 1
+    runner = None
+    carry = _load_carry(work, ready - 1) if ready else None
+    total = 0
+    for number, own, pictures, scale in _chunks(clips()):
+        total += own
+        if number >= ready:
+            runner = runner or _Runner(estimators)
+            seen, carry = runner.run(number * CHUNK, own, pictures, carry, scale)
+            _save(work, number, seen, carry)
+        yield total
+
+
+def _chunks(clips: Iterator[Clip]) -> Iterator[tuple[int, int, np.ndarray, float]]:
+    """(number, frames of its own, its pictures and up to LOOKAHEAD more [t, h, w, 3], source pixels per picture pixel)."""
+    waiting: list[np.ndarray] = []
+    number, scale = 0, 1.0
+    for clip in clips:
+        for picture in as_arrays(clip.frames):
+            scale = max(1.0, (picture.shape[0] * picture.shape[1] / _WORK_AREA) ** 0.5)
+            waiting.append(_shrink(picture, scale))
+            if len(waiting) == CHUNK + LOOKAHEAD:
+                yield number, CHUNK, np.stack(waiting), scale
+                waiting = waiting[CHUNK:]
+                number += 1
+    while waiting:
+        yield number, min(CHUNK, len(waiting)), np.stack(waiting), scale
+        waiting = waiting[CHUNK:]
+        number += 1
+
+
+def _shrink(picture: np.ndarray, scale: float) -> np.ndarray:
+    if scale == 1.0:
+        return picture
+    size = (round(picture.shape[1] / scale), round(picture.shape[0] / scale))
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+
+
+@dataclass(frozen=True)
+class _Others:
+    """What is found in one frame once its bodies are known."""
+
+    second: bytes
+    second_box: np.ndarray
+    face: np.ndarray
+    looks: list[np.ndarray]
+    masks: list[bytes]
+    extents: list[np.ndarray]
+
+
+class _Runner:
+    """The models of one analysis: two of each, for two threads."""
+
+    def __init__(self, estimators: Estimators) -> None:
+        self._pose = [estimators.pose(), estimators.pose()]
+        self._segmenters = [estimators.segmenter(), estimators.segmenter()]
+        self._faces = [estimators.faces(), estimators.faces()]
+
+    def run(self, start: int, own: int, pictures: np.ndarray, carry: _Carry | None, scale: float) -> tuple[Seen, _Carry]:
+        """What is seen in the first `own` of `pictures`, and what the next chunk needs."""
+        greys = np.stack([grey_of(p) for p in pictures])
+        cuts, blank, memory = find_shots(greys[: own + AHEAD], own, carry.memory if carry else None)
+        ahead, _, _ = find_shots(greys[own:], max(0, len(greys) - own), memory)
+        pieces = _pieces(cuts)
+        reach = own + (int(np.argmax(ahead)) if ahead.any() else len(ahead))
+        with ThreadPoolExecutor(2) as pool:
+            forward = pool.submit(self._forward, pictures, pieces, carry.state if carry else None, bool(cuts[0]))
+            backward = pool.submit(self._backward, pictures, pieces, reach)
+            (ahead_of_time, state), against_time = forward.result(), backward.result()
+            bodies = [a + b for a, b in zip(ahead_of_time, against_time)]
+            backs = [[False] * len(a) + [True] * len(b) for a, b in zip(ahead_of_time, against_time)]
+            middle = (own + 1) // 2
+            halves = [(0, 0, middle), (1, middle, own)]
+            parts = list(pool.map(lambda h: [self._others(h[0], start + i, pictures[i], bodies[i]) for i in range(h[1], h[2])], halves))
+        others = parts[0] + parts[1]
+        return _seen(start, cuts, blank, bodies, backs, others, scale), _Carry(state, memory)
+
+    def _forward(self, pictures, pieces, state, fresh: bool):
+        found = []
+        for first, last in pieces:
+            state = None if first > 0 or fresh else state
+            bodies, state = self._pose[0].follow(from_arrays(pictures[first:last]), state)
+            found += bodies
+        return found, state
+
+    def _backward(self, pictures, pieces, reach: int):
+        found = []
+        for number, (first, last) in enumerate(pieces):
+            end = reach if number == len(pieces) - 1 else last
+            piece: list[list[Body]] = []
+            state = None
+            for stop in range(end, first, -_STRIDE):  # in small steps: turning frames round copies them
+                frames = from_arrays(pictures[max(first, stop - _STRIDE) : stop][::-1].copy())
+                bodies, state = self._pose[1].follow(frames, state)
+                piece += bodies
+            found += piece[::-1][: last - first]
+        return found
+
+    def _others(self, which: int, index: int, picture: np.ndarray, bodies: list[Body]) -> _Others:
+        """What is found in one frame once its bodies are known."""
+        box = _people_box(bodies, picture.shape)
+        x0, y0, x1, y1 = box
+        mask = self._segmenters[which].segment(picture[y0:y1, x0:x1])
+        face = np.array([0, 0, 0, 0, -1], np.float32)
+        if index % FACE_EVERY == 0 and bodies:
+            face = _face(self._faces[which], picture, bodies)
+        return _Others(
+            _png(mask),
+            np.array(box, np.float32),
+            face,
+            [_look(picture, b) for b in bodies],
+            [_png(b.mask) for b in bodies],
+            [_extent_and_agreement(b, mask, box, picture.shape) for b in bodies],
+        )
+
+
+def _pieces(cuts: np.ndarray) -> list[tuple[int, int]]:
+    """Spans of one shot each."""
+    starts = sorted({0, *np.flatnonzero(cuts).tolist()})
+    return list(zip(starts, starts[1:] + [len(cuts)]))
+
+
+def _people_box(bodies: list[Body], shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """The part of the picture to look at for a second opinion: around all believable bodies, or the whole."""
+    height, width = shape[:2]
+    tall = [b for b in bodies if np.ptp(b.keypoints[11:29, 1]) > 0.2 * height]
+    if not tall:
+        return 0, 0, width, height
+    points = np.concatenate([b.keypoints[:, :2] for b in tall])
+    low, high = points.min(0), points.max(0)
+    margin = 0.2 * (high - low).max()
+    x0, y0 = np.clip(low - margin, 0, (width - 32, height - 32)).astype(int)
+    x1, y1 = np.clip(high + margin, (x0 + 32, y0 + 32), (width, height)).astype(int)
+    if (x1 - x0) * (y1 - y0) > 0.6 * width * height:
+        return 0, 0, width, height
+    return int(x0), int(y0), int(x1), int(y1)
+
+
+def _face(finder, picture: np.ndarray, bodies: list[Body]) -> np.ndarray:
+    """The best face in the head's surroundings of the surest body; score 0 where none, -1 where there is no head to look at."""
+    height, width = picture.shape[:2]
+    best = np.array([0, 0, 0, 0, -1], np.float32)
+    done: list[np.ndarray] = []
+    for body in sorted(bodies, key=lambda b: -b.score):
+        head = body.keypoints[:11, :2].mean(0)
+        shoulders = body.keypoints[11:13, :2].mean(0)
+        size = max(np.linalg.norm(shoulders - head), 12.0)
+        if any(np.linalg.norm(head - other) < size for other in done):
+            continue
+        done.append(head)
+        x0, y0, x1, y1 = (int(v) for v in (head[0] - 1.6 * size, head[1] - 1.6 * size, head[0] + 1.6 * size, head[1] + 1.6 * size))
+        x0, y0, x1, y1 = max(0, x0), max(0, y0), min(width, x1), min(height, y1)
+        if head[1] < 0 or head[1] > height or x1 - x0 < size or y1 - y0 < size:
+            continue
+        rows = finder.find(picture[y0:y1, x0:x1])
+        row = np.zeros(5, np.float32)
+        row[:4] = (x0, y0, x1, y1)
+        if len(rows):
+            row = rows[rows[:, 4].argmax()] + np.array([x0, y0, x0, y0, 0], np.float32)
+        if row[4] > best[4]:
+            best = row
+    return best
+
+
+def _extent_and_agreement(body: Body, second: np.ndarray, box: tuple[int, ...], shape: tuple[int, ...]) -> np.ndarray:
+    """[6] float32: xyxy and area of the body's mask inside the picture, and its overlap (IoU) with the segmenter's mask."""
+    side = 96
+    height, width = shape[:2]
+    grid = np.array([[width / side, 0, 0], [0, height / side, 0]])
+    own = resample(body.mask, body.to_frame, grid, (side, side)) > 127
+    scale = ((box[2] - box[0]) / second.shape[1], (box[3] - box[1]) / second.shape[0])
+    other = resample(second, np.array([[scale[0], 0, box[0]], [0, scale[1], box[1]]]), grid, (side, side)) > 127
+    ys, xs = np.nonzero(own)
+    if not len(xs):
+        return np.zeros(6, np.float32)
+    cell = width * height / side**2
+    agree = (own & other).sum() / max(1, (own | other).sum())
+    edges = (xs.min() * width, ys.min() * height, (xs.max() + 1) * width, (ys.max() + 1) * height)
+    return np.array([*(e / side for e in edges), len(xs) * cell, agree], np.float32)
+
+
+def _look(picture: np.ndarray, body: Body) -> np.ndarray:
+    """[128] float32 colours of a body: 64 bins of Lab above the hips, 64 below, each half summing to one."""
+    side = 48
+    step = body.mask.shape[0] / side
+    matrix = body.to_frame.astype(np.float64).copy()
+    matrix[:, :2] *= step
+    small = cv2.warpAffine(picture, matrix, (side, side), flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
+    mask = cv2.resize(body.mask, (side, side), interpolation=cv2.INTER_AREA) > 127
+    lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).reshape(-1, 3) // 64
+    code = (lab[:, 0].astype(int) * 16 + lab[:, 1] * 4 + lab[:, 2])
+    rows, columns = np.mgrid[0:side, 0:side] + 0.5
+    ys = matrix[1, 0] * columns + matrix[1, 1] * rows + matrix[1, 2]
+    hips = body.keypoints[23:25, 1].mean()
+    out = []
+    for part in ((ys < hips) & mask, (ys >= hips) & mask):
+        counts = np.bincount(code[part.ravel()], minlength=64)[:64].astype(np.float32)
+        out.append(counts / max(1.0, counts.sum()))
+    return np.concatenate(out)
+
+
+def _seen(start, cuts, blank, bodies, backs, others, scale: float) -> Seen:
+    flat = [b for row in bodies for b in row]
+    stack = lambda values, shape: np.array(values, np.float32).reshape(-1, *shape)  # noqa: E731
+    grow = np.array([scale, scale, 1], np.float32)
+    looks = [look for other in others for look in other.looks]
+    extents = stack([e for other in others for e in other.extents], (6,))
+    return Seen(
+        frames=np.arange(start, start + len(bodies)),
+        cuts=cuts,
+        blank=blank,
+        second=np.array([o.second for o in others] + [None], object)[:-1],
+        second_box=np.stack([o.second_box for o in others]) * scale,
+        faces=np.stack([o.face for o in others]) * np.array([scale] * 4 + [1], np.float32),
+        frame=np.array([i for i, row in enumerate(bodies) for _ in row], np.int64),
+        back=np.array([v for row in backs for v in row], bool),
+        thread=np.array([b.thread for b in flat], np.int64),
+        keypoints=stack([b.keypoints for b in flat], (33, 3)) * grow,
+        depth=stack([b.depth for b in flat], (33,)) * scale,
+        world=stack([b.world for b in flat], (33, 3)),
+        score=stack([b.score for b in flat], ()),
+        agree=extents[:, 5],
+        extent=extents[:, :5] * np.array([scale] * 4 + [scale**2], np.float32),
+        look=stack(looks, (128,)),
+        mask=np.array([png for other in others for png in other.masks] + [None], object)[:-1],
+        to_frame=stack([b.to_frame for b in flat], (2, 3)) * scale,
+    )
+
+
+def _png(mask: np.ndarray) -> bytes:
+    return cv2.imencode(".png", mask, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
+
+
+def _save(work: Path, number: int, seen: Seen, carry: _Carry) -> None:
+    values = {f.name: getattr(seen, f.name) for f in fields(Seen) if f.name not in ("mask", "second")}
+    for name in ("mask", "second"):
+        blobs = list(getattr(seen, name))
+        values[name + "_bytes"] = np.frombuffer(b"".join(blobs), np.uint8)
+        values[name + "_ends"] = np.cumsum([len(b) for b in blobs], dtype=np.int64)
+    values |= {"state": carry.state, "greys": carry.memory.greys, "differences": carry.memory.differences}
+    write_whole(chunk_path(work, number), values)
+
+
+def write_whole(path: Path, values: dict[str, np.ndarray]) -> None:
+    """Writes an npz file beside its place and renames it, so that it is whole or absent."""
+    beside = path.with_suffix(".part")
+    with open(beside, "wb") as file:
+        np.savez(file, **values)
+    os.replace(beside, path)
+
+
+def _unpack(stored, name: str) -> np.ndarray:
+    data, ends = stored[name + "_bytes"].tobytes(), stored[name + "_ends"]
+    starts = np.concatenate([[0], ends])
+    out = np.empty(len(ends), object)
+    for i, end in enumerate(ends):
+        out[i] = data[starts[i] : end]
+    return out
+
+
+def _load_carry(work: Path, number: int) -> _Carry:
+    with np.load(chunk_path(work, number)) as stored:
+        return _Carry(stored["state"].reshape(-1, STATE_WIDTH), ShotMemory(stored["greys"], stored["differences"]))
+
+
+def resample(mask: np.ndarray, to_frame: np.ndarray, grid: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """`mask` as seen through another grid, [h, w] of `size`, zero outside.
+
+    `to_frame` [2, 3] takes mask pixels, `grid` [2, 3] takes the wanted picture's pixels to the frame (centres at +0.5 throughout).
+    """
+    back = cv2.invertAffineTransform(np.asarray(to_frame, np.float64))
+    turn = back[:, :2] @ grid[:, :2]
+    shift = back[:, :2] @ grid[:, 2] + back[:, 2] + turn @ (0.5, 0.5) - 0.5  # cv2 counts centres from 0
+    matrix = np.concatenate([turn, shift[:, None]], 1)
+    return cv2.warpAffine(mask, matrix, (size[1], size[0]), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+
+
+def decode_mask(png: bytes) -> np.ndarray:
+    """The [S, S] uint8 mask of PNG bytes."""
+    return cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_GRAYSCALE)

@@ -1,0 +1,165 @@
+"""Which body of a frame to believe, which arm is the left one, and where the torso turns.
+
+Without a face in the picture the pose model takes fronts for backs and changes its mind from frame to frame. So per frame every body
+may be taken as it is or with left and right exchanged, and the steadiest path through these choices (Viterbi) is taken, first by
+continuity alone, then with the votes of those stretches in which the model agrees with itself, of faces, and of the custom that
+clips begin from the front.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vidvton.people.identity import MAIN_JOINTS, Bodies
+from vidvton.people.skeleton import LEFT_RIGHT_SWAP
+
+_SWAP = list(LEFT_RIGHT_SWAP)
+_VOTE = 0.06  # cost a frame of going against a unanimous stretch; turning over costs up to about one
+_NEIGHBOURS = 12  # frames to each side whose votes must agree
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One frame's decision: the body believed (row of `Bodies`) and, of all rows that say the same, whether each is to be swapped."""
+
+    row: int
+    rows: tuple[int, ...]
+    swapped: tuple[bool, ...]
+
+
+def decide(chosen: dict[int, list[int]], bodies: Bodies, shots: np.ndarray, faces: np.ndarray) -> dict[int, Choice]:
+    """For every frame of `chosen`, which body and which side is which. `faces` [T, 5] as in `candidates.Seen`."""
+    out: dict[int, Choice] = {}
+    for shot in sorted({int(shots[f]) for f in chosen}):
+        frames = sorted(f for f in chosen if shots[f] == shot)
+        out |= _decide_shot(frames, chosen, bodies, faces)
+    return out
+
+
+def _decide_shot(frames: list[int], chosen: dict[int, list[int]], bodies: Bodies, faces: np.ndarray) -> dict[int, Choice]:
+    torso = float(np.median([bodies.torso[chosen[f]].max() for f in frames]))
+    options = [[(row, swap) for row in chosen[f] for swap in (False, True)] for f in frames]
+    points = [np.stack([_points(bodies, row, swap) for row, swap in opts]) for opts in options]
+    links = [_link(points[i], points[i + 1], torso, frames[i + 1] - frames[i]) for i in range(len(frames) - 1)]
+    own = [np.array([_doubt(bodies, row, torso) for row, _ in opts]) for opts in options]
+    path = _viterbi(own, links)
+    own = [a + b for a, b in zip(own, _votes(frames, options, path, points, bodies, faces))]
+    path = _viterbi(own, links)
+    return {f: _choice(opts, pts, k, torso) for f, opts, pts, k in zip(frames, options, points, path)}
+
+
+def _points(bodies: Bodies, row: int, swap: bool) -> np.ndarray:
+    """[12, 4] (x, y, z, score) of the main joints; depth counts less, being less sure."""
+    full = np.concatenate([bodies.keypoints[row, :, :2], 0.6 * bodies.depth[row][:, None], bodies.keypoints[row, :, 2:]], 1)
+    return full[_SWAP if swap else slice(None)][list(MAIN_JOINTS)]
+
+
+def _link(a: np.ndarray, b: np.ndarray, torso: float, gap: int) -> np.ndarray:
+    """[n, m] cost of going from one frame's options to the next frame's: the joints' way in torso lengths, bounded."""
+    way = np.linalg.norm(a[:, None, :, :3] - b[None, :, :, :3], axis=-1) / torso
+    weight = np.minimum(a[:, None, :, 3], b[None, :, :, 3]) + 0.1
+    bounded = np.minimum(way, 0.8)
+    return (bounded * weight).sum(-1) / weight.sum(-1) * 2 / (1 + 0.1 * (gap - 1))
+
+
+def _doubt(bodies: Bodies, row: int, torso: float) -> float:
+    """Cost of believing a body: an unsure model, a torso shorter than usual, a mask that the segmenter does not confirm."""
+    short = max(0.0, float(np.log(torso / max(bodies.torso[row], 1.0))) - 0.15)
+    return 0.3 * (1 - float(bodies.score[row])) + short + 0.5 * (1 - float(bodies.agree[row]))
+
+
+def _viterbi(own: list[np.ndarray], links: list[np.ndarray]) -> list[int]:
+    cost, back = own[0], []
+    for here, link in zip(own[1:], links):
+        total = cost[:, None] + link
+        back.append(total.argmin(0))
+        cost = total.min(0) + here
+    path = [int(cost.argmin())]
+    for step in reversed(back):
+        path.append(int(step[path[-1]]))
+    return path[::-1]
+
+
+def _votes(frames, options, path, points, bodies: Bodies, faces: np.ndarray) -> list[np.ndarray]:
+    """Extra cost per option: of calling left what the model, where it is of one mind, calls right; of showing the back with a face."""
+    turned = []  # per frame: +1 where the model's own labels are those of the path, -1 where they are exchanged
+    for opts, k, pts in zip(options, path, points):
+        same = [_agreement(pts, opts, k, i) for i, (_, swap) in enumerate(opts) if not swap]
+        turned.append(float(np.mean([s for s in same if s is not None] or [0.0])))
+    turned = np.array(turned)
+    reach = min(_NEIGHBOURS, max(0, len(frames) - 1))
+    kernel = np.ones(2 * reach + 1)
+    local = (np.convolve(turned, kernel, "full")[reach : reach + len(turned)]
+             / np.convolve(np.ones(len(turned)), kernel, "full")[reach : reach + len(turned)])  # fmt: skip
+    vote = _VOTE * np.sign(local) * local**2
+    extra = []
+    for i, (frame, opts, k, pts) in enumerate(zip(frames, options, path, points)):
+        costs = np.zeros(len(opts))
+        for j in range(len(opts)):
+            like_path = _agreement(pts, opts, k, j)
+            against = vote[i] if like_path is None else vote[i] * like_path
+            costs[j] = max(0.0, -against)
+            costs[j] += _face_cost(bodies, frame, opts[j], faces[frame])
+        if i < 5 and len(frames) > 1:  # most clips begin from the front
+            costs += np.array([0.12 * (1 - np.cos(raw_yaw(bodies, row, swap))) for row, swap in opts]) / 2
+        extra.append(costs)
+    return extra
+
+
+def _agreement(points: np.ndarray, options, k: int, j: int) -> float | None:
+    """+1 when option j puts left where option k does, -1 when the other way round, None when it is another body altogether."""
+    here, there = points[k][:, :2], points[j][:, :2]
+    mirror = [MAIN_JOINTS.index(_SWAP[m]) for m in MAIN_JOINTS]
+    straight = np.linalg.norm(here - there, axis=1).mean()
+    crossed = np.linalg.norm(here - there[mirror], axis=1).mean()
+    if options[k][0] == options[j][0]:
+        return 1.0 if options[k][1] == options[j][1] else -1.0
+    size = np.linalg.norm(here[:2].mean(0) - here[6:8].mean(0))
+    if min(straight, crossed) > 0.5 * size:
+        return None
+    return 1.0 if straight <= crossed else -1.0
+
+
+def _face_cost(bodies: Bodies, frame: int, option: tuple[int, bool], face: np.ndarray) -> float:
+    row, swap = option
+    if face[4] < 0.75:
+        return 0.0
+    head = bodies.keypoints[row, :11, :2].mean(0)
+    size = max(face[2] - face[0], face[3] - face[1])
+    centre = (face[:2] + face[2:4]) / 2
+    if np.linalg.norm(head - centre) > size:
+        return 0.0
+    return 0.5 * float(face[4]) * max(0.0, -0.2 - float(np.cos(raw_yaw(bodies, row, swap))))
+
+
+def raw_yaw(bodies: Bodies, row: int, swap: bool) -> float:
+    """The torso's turn in one body, radians: 0 faces the camera, positive towards the picture's left."""
+    x, z = _across(bodies.world[row], swap)
+    return float(np.arctan2(-z, x))
+
+
+def _across(world: np.ndarray, swap: bool) -> np.ndarray:
+    """(x, z) from the person's right side to the left, shoulders and hips together."""
+    step = (world[11] - world[12]) + (world[23] - world[24])
+    return (-step if swap else step)[[0, 2]]
+
+
+def _choice(options, points: np.ndarray, k: int, torso: float) -> Choice:
+    """The decision, joined by the other bodies that say the same."""
+    row, swap = options[k]
+    rows, swaps = [row], [swap]
+    for other in sorted({r for r, _ in options} - {row}):
+        best = min(
+            ((np.linalg.norm(points[k][:, :2] - points[j][:, :2], axis=1).mean(), j) for j, (r, _) in enumerate(options) if r == other)
+        )
+        if best[0] < 0.2 * torso:
+            rows.append(other)
+            swaps.append(options[best[1]][1])
+    return Choice(row, tuple(rows), tuple(swaps))
+
+
+def across(choice: Choice, bodies: Bodies) -> np.ndarray:
+    """(x, z) of the body's right-to-left axis in one frame, mean of the bodies that agree."""
+    return np.mean([_across(bodies.world[r], s) for r, s in zip(choice.rows, choice.swapped)], 0)

@@ -1,0 +1,306 @@
+"""MediaPipe as a backend: the only file that imports it.
+
+We do not use the ready-made `solutions.Pose`, which follows one body and smooths with a lag. The same models (all inside the wheel)
+are run through three small graphs of our own: the body detector, which finds several people; the landmark model on one upright
+square of 256 pixels, cut by us out of the full-size frame; and the face detector. Following is the model's own recipe: the two
+alignment points of one frame give the next frame's square.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import atan2, cos, hypot, pi, sin
+
+import cv2
+import numpy as np
+from torch import Tensor
+
+from vidvton.frames import as_arrays
+from vidvton.people.estimators import STATE_WIDTH, Body, Estimators
+
+_SIDE = 256
+_MARGIN = 1.25  # of the square around a body, as in MediaPipe's PoseLandmarksToRoi
+_KEEP = 0.35  # presence under which a body is let go
+_DETECT_EVERY = 24  # frames between searches for further people while somebody is followed
+_MOST = 4  # bodies followed at once
+
+_INFERENCE = """
+node {{ calculator: "ImageToTensorCalculator" input_stream: "IMAGE:image" output_stream: "TENSORS:input"
+  output_stream: "LETTERBOX_PADDING:letterbox" options {{ [mediapipe.ImageToTensorCalculatorOptions.ext] {{
+    output_tensor_width: {side} output_tensor_height: {side} keep_aspect_ratio: true
+    output_tensor_float_range {{ min: {low} max: 1 }} gpu_origin: TOP_LEFT border_mode: BORDER_ZERO }} }} }}
+node {{ calculator: "InferenceCalculatorCpu" input_stream: "TENSORS:input" output_stream: "TENSORS:tensors"
+  options {{ [mediapipe.InferenceCalculatorOptions.ext] {{ model_path: "mediapipe/modules/{model}"
+    delegate {{ xnnpack {{ num_threads: 1 }} }} }} }} }}
+"""
+
+_LANDMARK_GRAPH = (
+    'input_stream: "image" output_stream: "marks" output_stream: "world" output_stream: "presence" output_stream: "mask"'
+    + _INFERENCE.format(side=_SIDE, low=0, model="pose_landmark/pose_landmark_full.tflite")
+    + """
+node { calculator: "SplitTensorVectorCalculator" input_stream: "tensors" output_stream: "t0" output_stream: "t1"
+  output_stream: "t2" output_stream: "t3" output_stream: "t4" options { [mediapipe.SplitVectorCalculatorOptions.ext] {
+    ranges { begin: 0 end: 1 } ranges { begin: 1 end: 2 } ranges { begin: 2 end: 3 } ranges { begin: 3 end: 4 }
+    ranges { begin: 4 end: 5 } } } }
+node { calculator: "TensorsToFloatsCalculator" input_stream: "TENSORS:t1" output_stream: "FLOAT:presence" }
+node { calculator: "TensorsToLandmarksCalculator" input_stream: "TENSORS:t0" output_stream: "NORM_LANDMARKS:raw"
+  options { [mediapipe.TensorsToLandmarksCalculatorOptions.ext] { num_landmarks: 39 input_image_width: 256
+    input_image_height: 256 visibility_activation: SIGMOID presence_activation: SIGMOID } } }
+node { calculator: "RefineLandmarksFromHeatmapCalculator" input_stream: "NORM_LANDMARKS:raw" input_stream: "TENSORS:t3"
+  output_stream: "NORM_LANDMARKS:marks" options { [mediapipe.RefineLandmarksFromHeatmapCalculatorOptions.ext] { kernel_size: 7 } } }
+node { calculator: "TensorsToLandmarksCalculator" input_stream: "TENSORS:t4" output_stream: "LANDMARKS:world"
+  options { [mediapipe.TensorsToLandmarksCalculatorOptions.ext] { num_landmarks: 39 } } }
+node { calculator: "TensorsToSegmentationCalculator" input_stream: "TENSORS:t2" output_stream: "MASK:mask"
+  options { [mediapipe.TensorsToSegmentationCalculatorOptions.ext] { gpu_origin: TOP_LEFT activation: SIGMOID } } }
+"""
+)
+
+_DETECTOR_TAIL = """
+node {{ calculator: "SsdAnchorsCalculator" output_side_packet: "anchors" options {{ [mediapipe.SsdAnchorsCalculatorOptions.ext] {{
+  input_size_width: {side} input_size_height: {side} min_scale: 0.1484375 max_scale: 0.75 anchor_offset_x: 0.5
+  anchor_offset_y: 0.5 num_layers: {layers} {strides} aspect_ratios: 1 fixed_anchor_size: true {extra} }} }} }}
+node {{ calculator: "TensorsToDetectionsCalculator" input_stream: "TENSORS:tensors" output_stream: "DETECTIONS:raw"
+  input_side_packet: "ANCHORS:anchors" options {{ [mediapipe.TensorsToDetectionsCalculatorOptions.ext] {{ num_classes: 1
+    num_boxes: {boxes} num_coords: {coords} x_scale: {side} y_scale: {side} w_scale: {side} h_scale: {side}
+    keypoint_coord_offset: 4 num_keypoints: {points} num_values_per_keypoint: 2 box_coord_offset: 0
+    reverse_output_order: true sigmoid_score: true score_clipping_thresh: 100 min_score_thresh: {score} }} }} }}
+node {{ calculator: "NonMaxSuppressionCalculator" input_stream: "raw" output_stream: "kept" options {{
+  [mediapipe.NonMaxSuppressionCalculatorOptions.ext] {{ min_suppression_threshold: 0.3
+    overlap_type: INTERSECTION_OVER_UNION algorithm: WEIGHTED }} }} }}
+node {{ calculator: "DetectionLetterboxRemovalCalculator" input_stream: "DETECTIONS:kept"
+  input_stream: "LETTERBOX_PADDING:letterbox" output_stream: "DETECTIONS:detections" }}
+"""
+_DETECTOR_GRAPH = (
+    'input_stream: "image" output_stream: "detections"'
+    + _INFERENCE.format(side=224, low=-1, model="pose_detection/pose_detection.tflite")
+    + _DETECTOR_TAIL.format(
+        side=224, layers=5, strides="strides: 8 strides: 16 strides: 32 strides: 32 strides: 32", extra="", boxes=2254,
+        coords=12, points=4, score=0.4,
+    )
+)  # fmt: skip
+_FACE_GRAPH = (
+    'input_stream: "image" output_stream: "detections"'
+    + _INFERENCE.format(side=128, low=-1, model="face_detection/face_detection_short_range.tflite")
+    + _DETECTOR_TAIL.format(
+        side=128, layers=4, strides="strides: 8 strides: 16 strides: 16 strides: 16", extra="interpolated_scale_aspect_ratio: 1.0",
+        boxes=896, coords=16, points=6, score=0.3,
+    )
+)  # fmt: skip
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Sends what C++ writes to stderr nowhere for a moment (the models' set-up and first run chatter there)."""
+    keep = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(keep, 2)
+        os.close(nowhere)
+        os.close(keep)
+
+
+class _Graph:
+    """One running graph: picture in, packets out."""
+
+    def __init__(self, text: str, side: int) -> None:
+        os.environ.setdefault("GLOG_minloglevel", "2")
+        with _quiet():
+            import mediapipe as mp
+            from mediapipe.python._framework_bindings import resource_util
+
+            resource_util.set_resource_dir(os.path.dirname(os.path.dirname(mp.__file__)))
+            self._mp = mp
+            self._graph = mp.CalculatorGraph(graph_config=text)
+            self._got: dict[str, object] = {}
+            self._time = 0
+            for line in text.split("node {", 1)[0].split("output_stream:")[1:]:
+                self._graph.observe_output_stream(line.strip().strip('"'), self._keep)
+            self._graph.start_run()
+            self(np.zeros((side, side, 3), np.uint8))  # the first run prints warnings
+
+    def _keep(self, stream: str, packet: object) -> None:
+        self._got[stream] = packet
+
+    def __call__(self, picture: np.ndarray) -> dict[str, object]:
+        self._got.clear()
+        self._time += 1
+        frame = self._mp.ImageFrame(image_format=self._mp.ImageFormat.SRGB, data=np.ascontiguousarray(picture))
+        self._graph.add_packet_to_input_stream("image", self._mp.packet_creator.create_image_frame(frame).at(self._time))
+        self._graph.wait_until_idle()
+        return self._got
+
+    def detections(self, picture: np.ndarray) -> list:
+        """Detection protos (coordinates 0-1 of the picture), best first."""
+        packet = self(picture).get("detections")
+        return [] if packet is None else self._mp.packet_getter.get_proto_list(packet)
+
+
+class MediaPipePose:
+    """Follows up to four bodies with BlazePose GHUM full. Implements `PoseEstimator`."""
+
+    def __init__(self) -> None:
+        self._detector = _Graph(_DETECTOR_GRAPH, 224)
+        self._marks = _Graph(_LANDMARK_GRAPH, _SIDE)
+
+    def follow(self, frames: Tensor, state: np.ndarray | None = None) -> tuple[list[list[Body]], np.ndarray]:
+        """See `PoseEstimator.follow`. A state row is (thread, x, y, side, angle); the first row counts frames and threads."""
+        if state is None or not len(state):
+            state = np.zeros((1, STATE_WIDTH), np.float32)
+        seen, threads = int(state[0, 0]), int(state[0, 1])
+        squares = {int(row[0]): tuple(float(v) for v in row[1:]) for row in state[1:]}
+        found: list[list[Body]] = []
+        for picture in as_arrays(frames):
+            if not squares or seen % _DETECT_EVERY == 0:
+                for square in self._search(picture, list(squares.values()), thorough=seen % _DETECT_EVERY == 0):
+                    squares[threads] = square
+                    threads += 1
+            bodies, squares = self._advance(picture, squares)
+            found.append(bodies)
+            seen += 1
+        rows = [(seen, threads, 0, 0, 0)] + [(thread, *square) for thread, square in squares.items()]
+        return found, np.array(rows, np.float32)
+
+    def _advance(self, picture: np.ndarray, squares: dict[int, tuple]) -> tuple[list[Body], dict[int, tuple]]:
+        bodies: list[Body] = []
+        after: dict[int, tuple] = {}
+        for thread, square in squares.items():
+            body, following = self._landmarks(picture, square, thread)
+            if body.score < _KEEP or not _inside(following, picture.shape) or any(_same(body, other) for other in bodies):
+                continue
+            bodies.append(body)
+            after[thread] = following
+        return bodies, after
+
+    def _search(self, picture: np.ndarray, known: list[tuple], *, thorough: bool) -> list[tuple]:
+        """Squares of people not in `known`: in the whole picture, and in square parts of a long one."""
+        height, width = picture.shape[:2]
+        fresh: list[tuple] = []
+        parts = [(0, 0, width, height)]
+        if thorough and max(height, width) > 1.3 * min(height, width):
+            side = min(height, width)
+            for start in np.linspace(0, max(height, width) - side, 3).astype(int):
+                parts.append((start, 0, start + side, side) if width > height else (0, start, side, start + side))
+        for x0, y0, x1, y1 in parts:
+            for found in self._detector.detections(_shrunk(picture[y0:y1, x0:x1], 224)):
+                points = [(x0 + k.x * (x1 - x0), y0 + k.y * (y1 - y0)) for k in found.location_data.relative_keypoints[:2]]
+                square = _square(*points)
+                near = any(hypot(square[0] - k[0], square[1] - k[1]) < 0.2 * max(square[2], k[2]) for k in known + fresh)
+                if not near and _inside(square, picture.shape) and len(known) + len(fresh) < _MOST:
+                    fresh.append(square)
+        return fresh
+
+    def _landmarks(self, picture: np.ndarray, square: tuple, thread: int) -> tuple[Body, tuple]:
+        to_frame = _to_frame(square)
+        inverse = cv2.invertAffineTransform(to_frame)
+        at_centres = inverse.copy()  # cv2 counts pixel centres from 0, we from 0.5
+        at_centres[:, 2] += inverse[:, :2] @ (0.5, 0.5) - 0.5
+        shrink = square[2] / _SIDE
+        source = picture
+        if shrink > 2:  # one step of area averaging against aliasing
+            factor = 1 / int(shrink)
+            source = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+            scale = np.array([picture.shape[1] / source.shape[1], picture.shape[0] / source.shape[0]])
+            at_centres = inverse.copy()
+            at_centres[:, :2] *= scale
+            at_centres[:, 2] += at_centres[:, :2] @ (0.5, 0.5) - 0.5
+        crop = cv2.warpAffine(source, at_centres, (_SIDE, _SIDE), flags=cv2.INTER_LINEAR)
+        got = self._marks(crop)
+        getter = self._marks._mp.packet_getter
+        marks = getter.get_proto(got["marks"]).landmark
+        values = np.array([(m.x, m.y, m.z, m.visibility, m.presence) for m in marks[:35]], np.float32)
+        world = np.array([(m.x, m.y, m.z) for m in getter.get_proto(got["world"]).landmark[:33]], np.float32)
+        presence = float(np.ravel(getter.get_float(got["presence"]))[0])
+        mask = np.clip(np.squeeze(getter.get_image(got["mask"]).numpy_view()) * 255 + 0.5, 0, 255).astype(np.uint8)
+        points = values[:, :2] * _SIDE @ to_frame[:, :2].T + to_frame[:, 2]
+        turn = np.array([[cos(square[3]), -sin(square[3])], [sin(square[3]), cos(square[3])]], np.float32)
+        world[:, :2] = world[:, :2] @ turn.T
+        body = Body(
+            keypoints=np.concatenate([points[:33], (values[:33, 3] * values[:33, 4])[:, None]], 1).astype(np.float32),
+            depth=(values[:33, 2] * square[2]).astype(np.float32),
+            world=world,
+            score=presence,
+            mask=mask,
+            to_frame=to_frame.astype(np.float32),
+            thread=thread,
+        )
+        return body, _square(points[33], points[34])
+
+
+class MediaPipeSegmenter:
+    """Selfie segmentation, general model. Implements `PersonSegmenter`."""
+
+    def __init__(self) -> None:
+        with _quiet():
+            from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation
+
+            self._model = SelfieSegmentation(model_selection=0)
+            self._model.process(np.zeros((_SIDE, _SIDE, 3), np.uint8))
+
+    def segment(self, picture: np.ndarray) -> np.ndarray:
+        """See `PersonSegmenter.segment`."""
+        small = cv2.resize(picture, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+        return np.clip(self._model.process(small).segmentation_mask * 255 + 0.5, 0, 255).astype(np.uint8)
+
+
+class MediaPipeFaces:
+    """BlazeFace, short range: faces seen from the front up to nearly in profile. Implements `FaceFinder`."""
+
+    def __init__(self) -> None:
+        self._detector = _Graph(_FACE_GRAPH, 128)
+
+    def find(self, picture: np.ndarray) -> np.ndarray:
+        """See `FaceFinder.find`."""
+        height, width = picture.shape[:2]
+        rows = []
+        for found in self._detector.detections(_shrunk(picture, 128)):
+            box = found.location_data.relative_bounding_box
+            corners = (box.xmin * width, box.ymin * height, (box.xmin + box.width) * width, (box.ymin + box.height) * height)
+            rows.append((*corners, found.score[0]))
+        return np.array(rows, np.float32).reshape(-1, 5)
+
+
+def mediapipe_estimators() -> Estimators:
+    """The default backend: everything from the models in MediaPipe's wheel."""
+    return Estimators(pose=MediaPipePose, segmenter=MediaPipeSegmenter, faces=MediaPipeFaces)
+
+
+def _shrunk(picture: np.ndarray, side: int) -> np.ndarray:
+    scale = side / max(picture.shape[:2])
+    if scale >= 1:
+        return picture
+    size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+
+
+def _square(centre: tuple[float, float], rim: tuple[float, float]) -> tuple[float, float, float, float]:
+    """(x, y, side, angle) of the square around a body, from its two alignment points (PoseLandmarksToRoi)."""
+    dx, dy = float(rim[0] - centre[0]), float(rim[1] - centre[1])
+    angle = pi / 2 - atan2(-dy, dx)
+    return float(centre[0]), float(centre[1]), 2 * hypot(dx, dy) * _MARGIN, (angle + pi) % (2 * pi) - pi
+
+
+def _to_frame(square: tuple[float, float, float, float]) -> np.ndarray:
+    x, y, side, angle = square
+    turn = np.array([[cos(angle), -sin(angle)], [sin(angle), cos(angle)]]) * (side / _SIDE)
+    return np.concatenate([turn, (np.array([x, y]) - turn @ (_SIDE / 2, _SIDE / 2))[:, None]], 1)
+
+
+def _inside(square: tuple, shape: tuple[int, ...]) -> bool:
+    """Whether following a square makes sense: its middle not far outside the picture, its side neither tiny nor huge."""
+    x, y, side, _ = square
+    height, width = shape[:2]
+    reach = 0.5 * side
+    return 16 < side < 6 * max(height, width) and -reach < x < width + reach and -reach < y < height + reach
+
+
+def _same(a: Body, b: Body) -> bool:
+    """Whether two bodies are one person found twice."""
+    rows = [11, 12, 23, 24, 25, 26]
+    torso = np.linalg.norm(a.keypoints[11:13, :2].mean(0) - a.keypoints[23:25, :2].mean(0))
+    apart = np.linalg.norm(a.keypoints[rows, :2] - b.keypoints[rows, :2], axis=1).mean()
+    return bool(apart < 0.3 * max(torso, 1.0))

@@ -1,0 +1,262 @@
+"""The outline of the person followed: soft masks per frame, from the skeleton's mask and a segmenter as second opinion."""
+
+from __future__ import annotations
+
+import shutil
+import weakref
+from collections import OrderedDict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from vidvton.people.candidates import CHUNK, Seen, decode_mask, load_seen, resample, write_whole
+from vidvton.people.facing import Choice
+from vidvton.people.identity import Bodies
+from vidvton.people.skeleton import BONES
+from vidvton.values import PoseTrack
+
+_SIDE = 448  # longest side of a stored mask
+_MARGIN = 0.15
+_REACH = 2  # frames to each side that steady a mask
+
+
+class Silhouettes:
+    """The chosen person's soft masks, read from the folder in which `track.analyse` left them."""
+
+    def __init__(self, work: Path, *, temporary: bool = False) -> None:
+        self._work = Path(work)
+        self._chunks: OrderedDict[int, tuple[np.ndarray, np.ndarray, bytes]] = OrderedDict()
+        if temporary:
+            weakref.finalize(self, shutil.rmtree, self._work, ignore_errors=True)
+
+    def cut(self, index: int, box: tuple[float, float, float, float], size: tuple[int, int]) -> np.ndarray:
+        """[h, w] uint8 0-255 coverage of the person in frame `index`, in the part `box` (xyxy, source pixels) of the frame, at
+        (height, width) `size`. Zero where the person is not, and everywhere in frames without them."""
+        boxes, ends, data = self._chunk(index // CHUNK)
+        row = index % CHUNK
+        if row >= len(ends):
+            raise IndexError(f"frame {index} is past the end of the track")
+        start = int(ends[row - 1]) if row else 0
+        if ends[row] == start:
+            return np.zeros(size, np.uint8)
+        mask = decode_mask(data[start : int(ends[row])])
+        grid = _grid(np.asarray(box, np.float64), size)
+        placed = _grid(boxes[row], mask.shape)
+        shrink = np.sqrt(abs(np.linalg.det(grid[:, :2]) / np.linalg.det(placed[:, :2])))
+        if shrink > 1.5:
+            half = (max(1, round(mask.shape[0] / shrink)), max(1, round(mask.shape[1] / shrink)))
+            mask = cv2.resize(mask, half[::-1], interpolation=cv2.INTER_AREA)
+            placed = _grid(boxes[row], mask.shape)
+        return resample(mask, placed, grid, size)
+
+    def _chunk(self, number: int) -> tuple[np.ndarray, np.ndarray, bytes]:
+        if number not in self._chunks:
+            with np.load(_outline_path(self._work, number)) as stored:
+                self._chunks[number] = (stored["boxes"], stored["ends"], stored["data"].tobytes())
+            if len(self._chunks) > 3:
+                self._chunks.popitem(last=False)
+        self._chunks.move_to_end(number)
+        return self._chunks[number]
+
+
+def _outline_path(work: Path, number: int) -> Path:
+    return work / f"outline_{number:05d}.npz"
+
+
+def clear_outlines(work: Path) -> None:
+    """Removes masks of an earlier choice of person."""
+    for path in work.glob("outline_*.npz"):
+        path.unlink()
+
+
+def _grid(box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """[2, 3] from pixels of a picture of `size` that shows `box` to frame pixels."""
+    sx, sy = (box[2] - box[0]) / size[1], (box[3] - box[1]) / size[0]
+    return np.array([[sx, 0, box[0]], [0, sy, box[1]]], np.float64)
+
+
+def write_outlines(
+    work: Path,
+    bodies: Bodies,
+    decisions: dict[int, Choice],
+    chosen: dict[int, list[int]],
+    track: PoseTrack,
+    size: tuple[int, int],
+) -> Iterator[int]:
+    """Makes and stores the masks of all frames; yields the number of frames done."""
+    maker = _Maker(work, bodies, decisions, chosen, track, size)
+    count = len(track)
+    for number in range(0, (count + CHUNK - 1) // CHUNK):
+        first, last = number * CHUNK, min(count, (number + 1) * CHUNK)
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(maker.combined, range(max(0, first - _REACH), min(count, last + _REACH))))
+            blobs = list(pool.map(maker.steady_png, range(first, last)))
+        maker.forget(last - _REACH)
+        boxes = np.stack([maker.box(i) for i in range(first, last)])
+        data = np.frombuffer(b"".join(blobs), np.uint8)
+        write_whole(_outline_path(work, number), {"boxes": boxes, "ends": np.cumsum([len(b) for b in blobs]), "data": data})
+        yield last
+
+
+class _Maker:
+    """Combines the opinions on each frame, and steadies them over time."""
+
+    def __init__(self, work, bodies: Bodies, decisions, chosen, track: PoseTrack, size) -> None:
+        self._work, self._bodies, self._decisions, self._chosen, self._track, self._size = (
+            work, bodies, decisions, chosen, track, size,
+        )  # fmt: skip
+        self._masks: dict[int, np.ndarray] = {}
+        self._seen: dict[int, Seen] = {}
+        self._rows: dict[int, list[int]] = {}
+        for row, frame in enumerate(bodies.frame):
+            self._rows.setdefault(int(frame), []).append(row)
+
+    def box(self, index: int) -> np.ndarray:
+        """[4] xyxy float64: the part of the frame that a mask shows."""
+        x0, y0, x1, y1 = self._track.boxes[index].double().numpy()
+        margin = _MARGIN * max(x1 - x0, y1 - y0) + 8
+        height, width = self._size
+        x0, y0 = max(0.0, np.floor(x0 - margin)), max(0.0, np.floor(y0 - margin))
+        return np.array([x0, y0, max(x0 + 8, min(width, np.ceil(x1 + margin))), max(y0 + 8, min(height, np.ceil(y1 + margin)))])
+
+    def _mask_size(self, box: np.ndarray) -> tuple[int, int]:
+        scale = min(1.0, _SIDE / max(box[2] - box[0], box[3] - box[1]))
+        return max(4, round((box[3] - box[1]) * scale)), max(4, round((box[2] - box[0]) * scale))
+
+    def combined(self, index: int) -> np.ndarray:
+        """[h, w] uint8: the skeleton's mask, and what is attached to it in the segmenter's."""
+        if index in self._masks:
+            return self._masks[index]
+        box = self.box(index)
+        size = self._mask_size(box)
+        grid = _grid(box, size)
+        if not bool(self._track.present[index]):
+            mask = np.zeros(size, np.uint8)
+        else:
+            seen, row = self._chunk(index), index % CHUNK
+            second = decode_mask(seen.second[row])
+            second = resample(second, _grid(seen.second_box[row], second.shape), grid, size)
+            mask = self._joined(index, second, grid, size)
+        self._masks[index] = mask
+        return mask
+
+    def _joined(self, index: int, second: np.ndarray, grid: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        choice = self._decisions.get(index)
+        others = [r for r in self._rows.get(index, []) if r not in self._chosen.get(index, [])]
+        if others:
+            foreign = np.max([self._body(r, grid, size) for r in others], 0)
+        near = self._near_bones(index, grid, size)
+        if choice is None:  # bridged: only the segmenter saw this frame
+            return np.where(near, second, 0).astype(np.uint8)
+        masks = [self._body(r, grid, size) for r in choice.rows]
+        own = masks[0] if len(masks) == 1 else ((np.mean(masks, 0) + np.max(masks, 0)) / 2).astype(np.uint8)
+        extra = np.where((second > 127) & near & (own < 128), 255, 0).astype(np.uint8)
+        if others:
+            extra[foreign > np.maximum(own, 64)] = 0
+        return _attach(own, second, extra)
+
+    def _near_bones(self, index: int, grid: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        """[h, w] bool: within reach of the skeleton (about a torso's length to the sides)."""
+        points = self._track.keypoints[index, :, :2].numpy().astype(np.float64)
+        torso = np.linalg.norm(points[11:13].mean(0) - points[23:25].mean(0))
+        scale = 1 / grid[0, 0]
+        local = (points - grid[:, 2]) * scale
+        canvas = np.zeros(size, np.uint8)
+        thick = max(1, int(1.0 * torso * scale))
+        for a, b in BONES:
+            ends = [tuple(int(v) for v in np.clip(local[k], -4 * max(size), 4 * max(size))) for k in (a, b)]
+            cv2.line(canvas, ends[0], ends[1], 255, min(thick, 2000))
+        head = local[:11].mean(0)
+        if np.abs(head).max() < 4 * max(size):
+            cv2.circle(canvas, (int(head[0]), int(head[1])), thick, 255, -1)
+        return canvas > 0
+
+    def _body(self, row: int, grid: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        seen = self._seen_chunk(int(self._bodies.chunk[row]))
+        where = int(self._bodies.row[row])
+        return resample(decode_mask(seen.mask[where]), seen.to_frame[where], grid, size)
+
+    def steady_png(self, index: int) -> bytes:
+        """PNG bytes of the mask of one frame, freed of what flickers; empty when the person is not there."""
+        if not bool(self._track.present[index]):
+            return b""
+        mask = self._masks[index]
+        size, grid = mask.shape, _grid(self.box(index), mask.shape)
+        shots, present = self._track.shots, self._track.present
+        around = []
+        for other in (index - 2, index - 1, index + 1, index + 2):
+            if 0 <= other < len(self._track) and bool(present[other]) and shots[other] == shots[index]:
+                placed = _grid(self.box(other), self._masks[other].shape)
+                step = self._step(index, other)
+                around.append((abs(other - index), resample(self._masks[other], _moved(placed, step), grid, size)))
+        mask = _steadied(mask, around)
+        return cv2.imencode(".png", mask, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
+
+    def _step(self, index: int, other: int) -> np.ndarray:
+        """How far the torso moves from frame `other` to `index`, in frame pixels."""
+        torso = self._track.keypoints[[index, other]][:, [11, 12, 23, 24], :2].mean(1)
+        return (torso[0] - torso[1]).numpy()
+
+    def _chunk(self, index: int) -> Seen:
+        return self._seen_chunk(index // CHUNK)
+
+    def _seen_chunk(self, number: int) -> Seen:
+        if number not in self._seen:
+            self._seen[number] = load_seen(self._work, number)
+        return self._seen[number]
+
+    def forget(self, before: int) -> None:
+        """Lets go of frames before `before`."""
+        for index in [i for i in self._masks if i < before]:
+            del self._masks[index]
+        for number in [n for n in self._seen if (n + 1) * CHUNK <= before]:
+            del self._seen[number]
+
+
+def _moved(grid: np.ndarray, step: np.ndarray) -> np.ndarray:
+    out = grid.copy()
+    out[:, 2] += step
+    return out
+
+
+def _attach(own: np.ndarray, second: np.ndarray, extra: np.ndarray) -> np.ndarray:
+    """`own`, grown by those pieces of `extra` that are large and touch it."""
+    area = int((own > 127).sum())
+    if not extra.any() or not area:
+        return own
+    opened = cv2.morphologyEx(extra, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(opened)
+    rim = cv2.dilate((own > 127).astype(np.uint8), np.ones((7, 7), np.uint8))
+    touching = np.bincount(labels[rim > 0], minlength=count)
+    large = [k for k in range(1, count) if stats[k, cv2.CC_STAT_AREA] > 0.003 * area and touching[k] > 0]
+    if not large:
+        return own
+    wanted = cv2.dilate(np.isin(labels, large).astype(np.uint8), np.ones((7, 7), np.uint8))
+    return np.maximum(own, np.where(wanted > 0, second, 0).astype(np.uint8))
+
+
+def _steadied(mask: np.ndarray, around: list[tuple[int, np.ndarray]]) -> np.ndarray:
+    """`mask` without what stands alone in time, with what only it lacks, its resting edges averaged.
+
+    Neighbours are widened and narrowed by some pixels first, so that what merely moves is left alone.
+    """
+    if len(around) < 2:
+        return mask
+    reach = max(2, round(0.012 * max(mask.shape)))
+    grown, shrunk = [], []
+    for gap, other in around:
+        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach * gap + 1,) * 2)
+        grown.append(cv2.dilate(other, kernel))
+        shrunk.append(cv2.erode(other, kernel))
+    upper = np.sort(np.stack(grown), 0)[-2]  # at least two neighbours have it
+    lower = np.sort(np.stack(shrunk), 0)[min(1, len(shrunk) - 1)]  # all but one neighbour have it
+    out = np.clip(mask, np.minimum(lower, upper), np.maximum(lower, upper)).astype(np.float32)
+    total, weight = 2 * out, np.full(mask.shape, 2, np.float32)
+    for gap, other in around:
+        close = np.clip(1 - np.abs(other - out) / 96, 0, 1) / gap
+        total += close * other
+        weight += close
+    return (total / weight + 0.5).astype(np.uint8)
