@@ -9,6 +9,7 @@ import numpy as np
 from ..errors import MisuseError
 from ..values import CATEGORIES, Layout
 from .landmarks import Shape, leg_gap, read_upper, torso_width
+from .outline import Half
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,21 @@ def read_category(mask: np.ndarray) -> Reading:
         if fork > 0.8:
             return Reading("full" if tall > 2.15 else "upper", 0.6, clues)
         return Reading("full", 0.7, clues + ", jumpsuit")
-    if any(sleeves) or top_like > 0.5:
-        sure = float(np.clip(0.5 + abs(tall - 2.15) * 0.7, 0.5, 0.98))
-        return Reading("full" if tall > 2.15 else "upper", sure, clues)
+    if any(sleeves) or top_like > 0.4:
+        limit = _dress_limit(shape, any(sleeves))
+        sure = float(np.clip(0.5 + abs(tall - limit) * 0.7, 0.5, 0.98))
+        return Reading("full" if tall > limit else "upper", sure, clues + f", dress above {limit:.2f}")
     return Reading("lower", float(np.clip(0.9 - 0.6 * top_like, 0.4, 0.9)), clues)
+
+
+def _dress_limit(shape: Shape, sleeved: bool) -> float:
+    """Height in shoulder spans above which a garment is a dress: less with a waist drawn in, more for a straight boxy cut."""
+    limit = 2.3 if sleeved else 2.1
+    waists = [s.points["waist"][2] for s in (shape.left, shape.right)]
+    if min(waists) > 0.65:
+        return limit - 0.2
+    chest, hem = (sum(s.points[n][0] - s.half.axis for s in (shape.left, shape.right)) for n in ("armpit", "hem"))
+    return limit + 0.3 if abs(hem / max(1.0, chest) - 1) < 0.12 else limit
 
 
 def _shoulder_span(shape: Shape, body: float) -> float:
@@ -61,26 +73,47 @@ def _shoulder_span(shape: Shape, body: float) -> float:
 
 
 def _shouldered(mask: np.ndarray, shape: Shape) -> float:
-    """0-1: how much the upper edge looks like shoulders or straps (a dip at the neck, sloping sides, arm holes) and not like a waistband."""
+    """0-1: how much the upper edge looks like shoulders or straps (a dip at the neck, sloping sides, arm holes) and not like a
+    waistband."""
     value = 0.0
     for side in (shape.left, shape.right):
-        half = side.half
-        x, y = half.x, half.y
-        upper = np.arange(len(x))[y < 0.3 * half.height]
-        upper = upper[upper < len(x) // 2]
-        if len(upper) < 4:
-            continue
-        wide = max(1.0, float(x[upper].max()))
-        dip = (y[0] - y[upper].min()) / wide
-        value += 0.5 * np.clip((dip - 0.06) / 0.12, 0, 1)
-        # arm holes: the outline comes back inward below the shoulder tip
-        outward = np.maximum.accumulate(x[upper])
-        back = float((outward - x[upper])[y[upper] > y[upper].min() + 0.02 * half.height].max(initial=0)) / wide
-        value += 0.35 * np.clip((back - 0.02) / 0.05, 0, 1)
-        # a slope from neck to shoulder: half of the way out, the edge is already lower by more than a waistband's bow
-        k = int(np.abs(x[upper] - 0.6 * wide).argmin())
-        value += 0.25 * np.clip(((y[upper[k]] - y[upper].min()) / wide - 0.08) / 0.1, 0, 1)
-    return float(min(1.0, value / 2 * 1.25))
+        clue = upper_edge(side.half)
+        value += 0.5 * np.clip((clue.dip - 0.08) / 0.17, 0, 1)
+        value += 0.5 * np.clip((clue.back - 0.015) / 0.05, 0, 1)
+        value += 0.5 * np.clip((clue.slope - 0.08) / 0.12, 0, 1)
+    return float(min(1.0, value / 2))
+
+
+@dataclass(frozen=True)
+class UpperEdge:
+    """Clues of one half's upper edge, in shares of its half width: `dip` of the centre below the peak, how far the outline comes
+    `back` inward below the shoulder's tip, `slope` of the edge from the peak to its outer end."""
+
+    dip: float
+    back: float
+    slope: float
+
+
+def upper_edge(half: Half) -> UpperEdge:
+    """What the upper edge of one half shows."""
+    x, y = half.x, half.y
+    reach = min(half.height, 2.2 * x.max() * 2)
+    upper = np.arange(len(x) // 2)
+    upper = upper[y[upper] < 0.3 * reach]
+    if len(upper) < 4:
+        return UpperEdge(0.0, 0.0, 0.0)
+    wide = max(1.0, float(x[upper].max()))
+    peak = int(upper[y[upper].argmin()])
+    dip = (y[0] - y[peak]) / wide
+    outward = np.maximum.accumulate(x[upper])
+    below = y[upper] > y[peak] + 0.02 * half.height
+    back = float((outward - x[upper])[below].max(initial=0)) / wide
+    # the edge ends where it turns steep
+    ahead = np.roll(half.path, -8, 0) - half.path
+    steep = np.degrees(np.arctan2(ahead[:, 1], ahead[:, 0]))
+    rest = upper[(upper > peak) & (steep[upper] > 50)]
+    end = int(rest[0]) if len(rest) else int(upper[-1])
+    return UpperEdge(float(dip), back, float((y[end] - y[peak]) / wide))
 
 
 def read_layout(category: str, shape: Shape, mask: np.ndarray, *, open_front: bool | None) -> Layout:
@@ -105,7 +138,7 @@ def _sleeve_word(shape: Shape) -> str:
     if not lengths:
         return "none"
     longest = max(lengths)
-    return "short" if longest < 0.64 else "elbow" if longest < 0.92 else "long"
+    return "short" if longest < 0.64 else "elbow" if longest < 1.12 else "long"
 
 
 def _leg_word(shape: Shape, height: float, category: str) -> str:

@@ -176,7 +176,7 @@ def _cuff_notch(half: Half, body: float) -> int | None:
     x, y, turn = half.x, half.y, half.turn
     n = len(x)
     inner = np.arange(12, n - 12)
-    inner = inner[(turn[inner] < -28) & (y[inner] > 0.6 * half.height) & (x[inner] > 0.25 * body) & (y[inner] < 0.99 * half.height)]
+    inner = inner[(turn[inner] < -28) & (y[inner] > 0.6 * half.height) & (x[inner] > 0.25 * body) & (y[inner] < min(0.99 * half.height, 1.8 * body))]
     best = None
     for i in inner:
         before = half.path[max(0, i - n // 5) : i]
@@ -196,11 +196,11 @@ def _sleeve_beside_body(side: Side, notch: int, body: float) -> int:
     upper = np.arange(4, notch)
     upper = upper[y[upper] < 0.35 * half.height]
     wide = turning(half.path, 16)
-    root = int(upper[(np.clip(wide[upper], 0, 60) / 60 - 2.0 * np.abs(x[upper] - x[notch]) / body).argmax()]) if len(upper) else notch // 3
+    root = int(upper[(np.clip(wide[upper], 0, 60) / 60 - 4.0 * np.abs(x[upper] - x[notch]) / body).argmax()]) if len(upper) else notch // 3
     side.put("shoulder", root, LIKELY)
     pit = (float(half.path[notch, 0]), float(half.path[root, 1] + 0.42 * body), PLACED)
     side.points["armpit"] = pit
-    _cuff(side, root, notch)
+    _cuff(side, root, notch, attached=True)
     side.sleeve = (root, notch)
     side.inner_seam = np.array([half.path[notch], pit[:2], half.path[root]])
     return root
@@ -229,13 +229,15 @@ def _sleeve_tip(half: Half, armpit: int, body: float) -> int:
     return int(np.linalg.norm(half.path[: max(1, armpit)] - chest, axis=1).argmax())
 
 
-def _cuff(side: Side, root: int, armpit: int) -> None:
+def _cuff(side: Side, root: int, armpit: int, *, attached: bool = False) -> None:
     """The sleeve's end: two convex corners far from the shoulder, about a sleeve's width apart."""
     half = side.half
     path = half.path[root : armpit + 1]
     n = len(path)
     width = float(np.linalg.norm(path[0] - path[-1])) + 1e-3
     centre = 0.5 * (path[0] + path[-1])
+    if attached:  # the path ends at the cuff's notch, not under the arm
+        width, centre = 0.32 * width, path[0]
     far = np.linalg.norm(path - centre, axis=1)
     far /= far.max()
     turn = np.clip(half.turn[root : armpit + 1], 0, 100)
@@ -261,7 +263,11 @@ def _cuff(side: Side, root: int, armpit: int) -> None:
     side.put("cuff_outer", root + a, score)
     side.put("cuff_inner", root + b, score)
     side.put("sleeve_outer", root + a // 2, score * 0.9)
-    side.put("sleeve_inner", root + (b + n - 1) // 2, score * 0.9)
+    if attached:
+        seam = 0.5 * (half.path[root + b] + np.array(side.points["armpit"][:2]))
+        side.points["sleeve_inner"] = (float(seam[0]), float(seam[1]), PLACED)
+    else:
+        side.put("sleeve_inner", root + (b + n - 1) // 2, score * 0.9)
 
 
 def _length(path: np.ndarray) -> float:
@@ -319,6 +325,11 @@ def _hem(side: Side, armpit: int, body: float, full: bool) -> None:
     corner = int(rest[(0.9 * x[rest] + 1.1 * y[rest]).argmax()])
     side.put("hem", corner, CLEAR)
     sides = np.arange(min(armpit + 1, corner), corner + 1)
+    if side.inner_seam is not None:
+        pit, notch = side.inner_seam[1], side.inner_seam[0]
+        level = pit + 0.62 * (notch - pit)
+        side.points["waist"] = (float(level[0]), float(level[1]), PLACED)
+        return
     drop = y[corner] - y[armpit]
     low, high = (0.1, 0.6) if full else (0.25, 0.85)
     zone = sides[(y[sides] > y[armpit] + low * drop) & (y[sides] < y[armpit] + high * drop)]
@@ -340,7 +351,7 @@ def _agree(shape: Shape, body: float) -> None:
     left, right = shape.left.points, shape.right.points
     for name in ("shoulder", "armpit", "neck", "waist"):
         a, b = left.get(name), right.get(name)
-        if a is None or b is None:
+        if a is None or b is None or shape.left.inner_seam is not None or shape.right.inner_seam is not None:
             continue
         if abs(a[2] - b[2]) > 0.15:
             clear, vague, half = (a, right, shape.right.half) if a[2] > b[2] else (b, left, shape.left.half)
@@ -351,7 +362,7 @@ def _agree(shape: Shape, body: float) -> None:
                 x, y = half.path[int(off.argmin())]
                 vague[name] = (float(x), float(y), 0.6)
     a, b = left["waist"], right["waist"]
-    if a[2] <= PLACED and b[2] <= PLACED:
+    if max(a[2], b[2]) <= PLACED or shape.left.inner_seam is not None or shape.right.inner_seam is not None:
         return
     if abs(a[1] - b[1]) > 0.12 * body:
         level = a[1] if a[2] > b[2] else b[1] if b[2] > a[2] else 0.5 * (a[1] + b[1])

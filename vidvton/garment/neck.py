@@ -116,7 +116,7 @@ def _rate(lab: np.ndarray, top: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.
     shade = np.nanmean(np.where(use[fine], at(1.6)[fine][..., 0], np.nan), axis=1)
     gain = 1.0 + 1.6 * np.exp(-shade / 12)
     darker = np.clip(np.nanmedian(lift, axis=1) / 5, -0.6, 1)
-    edge = gain * (0.9 * np.minimum(low, 12) + 0.35 * np.minimum(mid, 18)) * (0.35 + 0.65 * steady)
+    edge = (0.9 * np.minimum(gain * low, 12) + 0.35 * np.minimum(gain * mid, 18)) * (0.35 + 0.65 * steady)
     flat = y[fine].max(1) > h - 8
     out[fine] = edge - 0.3 * np.nanmean(calm, axis=1) + 1.5 * darker + 2.0 * amount[fine] / len(_U) - 50 * flat
     return out
@@ -131,5 +131,6 @@ def _unrest(lab: np.ndarray, cover: np.ndarray, arc: np.ndarray) -> float:
     if hole.sum() < 12:
         return 0.0
     inside = lab[hole]
+    huge = hole.sum() / (0.5 * np.ptp(arc[:, 0])) ** 2  # in squares of half the neck's width
     spread = np.quantile(np.linalg.norm(inside - np.median(inside, axis=0), axis=1), 0.7)
-    return float(0.25 * max(0.0, spread - 6))
+    return float(0.25 * max(0.0, spread - 6) + 2.0 * max(0.0, huge - 2.2))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import torch
@@ -64,7 +66,7 @@ def _cut(rgb: np.ndarray, given: np.ndarray | None, marked: np.ndarray | None, c
         return Cutout(given, clean_edge(rgb, given), 1.0 if enough else 0.0, "alpha")
     if marked is not None:
         alpha = soften(rgb, marked)
-        return Cutout(alpha, clean_edge(rgb, alpha), 1.0 if marked.any() else 0.0, "marked")
+        return Cutout(alpha, clean_edge(rgb, alpha), 1.0 if marked.any() else 0.0, "marked", True)
     return segment(rgb, category=category)
 
 
@@ -80,14 +82,14 @@ def _straighten(cutout: Cutout) -> Cutout:
     image, alpha = crop(image, box, edge=True), crop(alpha, box, edge=False)
     if angle:
         image = clean_edge(image, alpha)
-    return Cutout(np.clip(alpha, 0, 1), image, cutout.confidence, cutout.how)
+    return replace(cutout, alpha=np.clip(alpha, 0, 1), image=image)
 
 
 def _understand(cutout: Cutout, category: str | None) -> Garment:
     image, alpha = cutout.image, cutout.alpha
     category = category or read_category(_small(alpha)[0]).category
     arc = None
-    if category != "lower":
+    if category != "lower" and not cutout.worn:
         image, alpha, arc = _without_neck_hole(image, alpha, category)
     mask, scale = _small(alpha)
     shape = read_lower(mask) if category == "lower" else read_upper(mask, full=category == "full")

@@ -23,12 +23,13 @@ WORK_SIDE = 448
 @dataclass(frozen=True)
 class Cutout:
     """`alpha` [H, W] float32 0-1; `image` [H, W, 3] uint8 whose colours near and beyond the edge are the garment's own;
-    `confidence` 0-1; `how`, the guess that won."""
+    `confidence` 0-1; `how`, the guess that won; `worn`, whether somebody wears the garment in the picture."""
 
     alpha: np.ndarray
     image: np.ndarray
     confidence: float
     how: str
+    worn: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,15 +47,15 @@ def segment(rgb: np.ndarray, *, category: str | None = None) -> Cutout:
     guess = best_guess(small)
     if guess is None:
         return Cutout(np.zeros((h, w), np.float32), rgb, 0.0, "nothing")
-    mask, how = guess.mask, guess.how
+    mask, worn = guess.mask, False
     wearer = find_wearer(small, mask)
     if wearer is not None:
         mask = mask & ~_gaps_beside(mask, wearer, model_background(small))
         rest = largest_piece(split_at_waist(small, largest_piece(mask & ~wearer), category))
         if rest.sum() > 0.1 * mask.sum():
-            mask, how = _smooth_outline(rest, 2.0), how + ", worn"
+            mask, worn = _smooth_outline(rest, 2.0), True
     alpha = soften(rgb, mask)
-    return Cutout(alpha, clean_edge(rgb, alpha), guess.score, how)
+    return Cutout(alpha, clean_edge(rgb, alpha), guess.score, guess.how, worn)
 
 
 def _gaps_beside(mask: np.ndarray, wearer: np.ndarray, background: Background) -> np.ndarray:
@@ -96,12 +97,12 @@ def _smooth_outline(mask: np.ndarray, radius: float) -> np.ndarray:
     return cv2.GaussianBlur(mask.astype(np.float32), (0, 0), radius) > 0.5
 
 
-def _halfway(mask: np.ndarray, background: Background, *, reach: int = 4) -> np.ndarray:
+def _halfway(mask: np.ndarray, background: Background, *, reach: int = 3) -> np.ndarray:
     """`mask` without the last few pixels that are nearer to the background's shade than to what lies close by: a low threshold
     finds pale cloth but also the blur and the compression noise around dark cloth."""
     peak = cv2.dilate(background.distance, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
     rim = mask & (cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 3) <= reach)
-    pale = rim & (background.distance < np.minimum(0.4 * peak, 4.0))
+    pale = rim & (background.distance < np.minimum(0.4 * peak, 3.0))
     count, label = cv2.connectedComponents((pale | ~mask).astype(np.uint8), connectivity=4)
     linked = np.zeros(count, bool)
     linked[np.unique(label[~mask])] = True
@@ -131,6 +132,8 @@ def _fullest(scored: list[_Guess], lab: np.ndarray, background: Background) -> _
     for other in sorted(scored, key=lambda g: g.mask.sum()):
         grown = other.mask.sum() / best.mask.sum()
         if other.score < best.score - 0.25 or not 1.005 < grown < 1.9 or (other.mask & best.mask).sum() < 0.985 * best.mask.sum():
+            continue
+        if background.noise >= 1.0 and grown < 1.05:
             continue
         gain = other.mask & ~best.mask
         # outside a studio a darker gain of the background's hue is a cast shadow
