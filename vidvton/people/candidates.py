@@ -18,6 +18,7 @@ import numpy as np
 
 from vidvton.frames import as_arrays, from_arrays
 from vidvton.people.estimators import STATE_WIDTH, Body, Estimators
+from vidvton.people.plausible import fit_to_mask
 from vidvton.people.shots import AHEAD, ShotMemory, find_shots, grey_of
 from vidvton.values import Clip
 
@@ -37,7 +38,7 @@ class Seen:
     `second_box` [n, 4] xyxy, the part of the frame that it covers; `faces` [n, 5] the best face (x0, y0, x1, y1, score), score -1
     where none was looked for. Per body: `frame` [m] row of its frame, `back` [m] bool (from the pass against time), `thread` [m],
     `keypoints` [m, 33, 3], `depth` [m, 33], `world` [m, 33, 3], `score` [m], `agree` [m] 0-1 overlap of its mask
-    with the segmenter's, `extent` [m, 5] xyxy and area of its mask, `look` [m, 128] colour histogram, `mask` [m] PNG bytes
+    with the segmenter's, `fit` [m] 0-1 how well its bones explain its mask, `extent` [m, 5] xyxy and area of its mask, `look` [m, 128] colour histogram, `mask` [m] PNG bytes
     and `to_frame` [m, 2, 3] from mask pixels to the frame.
     """
 
@@ -55,6 +56,7 @@ class Seen:
     world: np.ndarray
     score: np.ndarray
     agree: np.ndarray
+    fit: np.ndarray
     extent: np.ndarray
     look: np.ndarray
     mask: np.ndarray
@@ -254,7 +256,7 @@ def _face(finder, picture: np.ndarray, bodies: list[Body]) -> np.ndarray:
 
 
 def _extent_and_agreement(body: Body, second: np.ndarray, box: tuple[int, ...], shape: tuple[int, ...]) -> np.ndarray:
-    """[6] float32: xyxy and area of the body's mask inside the picture, and its overlap (IoU) with the segmenter's mask."""
+    """[7] float32: xyxy and area of the body's mask inside the picture, its overlap (IoU) with the segmenter's mask, its fit."""
     side = 96
     height, width = shape[:2]
     grid = np.array([[width / side, 0, 0], [0, height / side, 0]])
@@ -263,11 +265,11 @@ def _extent_and_agreement(body: Body, second: np.ndarray, box: tuple[int, ...], 
     other = resample(second, np.array([[scale[0], 0, box[0]], [0, scale[1], box[1]]]), grid, (side, side)) > 127
     ys, xs = np.nonzero(own)
     if not len(xs):
-        return np.zeros(6, np.float32)
+        return np.zeros(7, np.float32)
     cell = width * height / side**2
     agree = (own & other).sum() / max(1, (own | other).sum())
     edges = (xs.min() * width, ys.min() * height, (xs.max() + 1) * width, (ys.max() + 1) * height)
-    return np.array([*(e / side for e in edges), len(xs) * cell, agree], np.float32)
+    return np.array([*(e / side for e in edges), len(xs) * cell, agree, fit_to_mask(body)], np.float32)
 
 
 def _look(picture: np.ndarray, body: Body) -> np.ndarray:
@@ -295,7 +297,7 @@ def _seen(start, cuts, blank, bodies, backs, others, scale: float) -> Seen:
     stack = lambda values, shape: np.array(values, np.float32).reshape(-1, *shape)  # noqa: E731
     grow = np.array([scale, scale, 1], np.float32)
     looks = [look for other in others for look in other.looks]
-    extents = stack([e for other in others for e in other.extents], (6,))
+    extents = stack([e for other in others for e in other.extents], (7,))
     return Seen(
         frames=np.arange(start, start + len(bodies)),
         cuts=cuts,
@@ -311,6 +313,7 @@ def _seen(start, cuts, blank, bodies, backs, others, scale: float) -> Seen:
         world=stack([b.world for b in flat], (33, 3)),
         score=stack([b.score for b in flat], ()),
         agree=extents[:, 5],
+        fit=extents[:, 6],
         extent=extents[:, :5] * np.array([scale] * 4 + [scale**2], np.float32),
         look=stack(looks, (128,)),
         mask=np.array([png for other in others for png in other.masks] + [None], object)[:-1],

@@ -17,6 +17,10 @@ from vidvton.people.skeleton import LEFT_RIGHT_SWAP
 
 _SWAP = list(LEFT_RIGHT_SWAP)
 _VOTE = 0.06  # cost a frame of going against a unanimous stretch; turning over costs up to about one
+_AMBIGUOUS = 0.12  # torso lengths: in profile the two sides lie this close
+_FRONT_FIRST = 1.5  # the custom that clips begin from the front, in cost; as much as 25 unanimous frames
+_MISFIT = 0.1  # loss of fit against the frames around, from which a skeleton has collapsed
+_LONGEST_MISFIT = 8
 _NEIGHBOURS = 12  # frames to each side whose votes must agree
 
 
@@ -40,14 +44,26 @@ def decide(chosen: dict[int, list[int]], bodies: Bodies, shots: np.ndarray, face
 
 def _decide_shot(frames: list[int], chosen: dict[int, list[int]], bodies: Bodies, faces: np.ndarray) -> dict[int, Choice]:
     torso = float(np.median([bodies.torso[chosen[f]].max() for f in frames]))
-    options = [[(row, swap) for row in chosen[f] for swap in (False, True)] for f in frames]
+    frames, best = _fitting(frames, chosen, bodies)
+    options = [[(row, swap) for row in chosen[f] if bodies.fit[row] > b - 0.15 for swap in (False, True)] for f, b in zip(frames, best)]
     points = [np.stack([_points(bodies, row, swap) for row, swap in opts]) for opts in options]
     links = [_link(points[i], points[i + 1], torso, frames[i + 1] - frames[i]) for i in range(len(frames) - 1)]
     own = [np.array([_doubt(bodies, row, torso) for row, _ in opts]) for opts in options]
     path = _viterbi(own, links)
     own = [a + b for a, b in zip(own, _votes(frames, options, path, points, bodies, faces))]
     path = _viterbi(own, links)
-    return {f: _choice(opts, pts, k, torso) for f, opts, pts, k in zip(frames, options, points, path)}
+    return {f: _choice(opts, pts, k, torso, bodies) for f, opts, pts, k in zip(frames, options, points, path)}
+
+
+def _fitting(frames: list[int], chosen: dict[int, list[int]], bodies: Bodies) -> tuple[list[int], np.ndarray]:
+    """The frames in which some body fits its mask about as well as around them, and its fit. The others are better bridged."""
+    best = np.array([bodies.fit[chosen[f]].max() for f in frames])
+    usual = np.array([np.percentile(best[max(0, i - 12) : i + 13], 60) for i in range(len(best))])
+    keep = best > usual - _MISFIT
+    for run in np.split(np.arange(len(frames)), np.flatnonzero(np.diff(keep)) + 1):
+        if not keep[run[0]] and len(run) > _LONGEST_MISFIT:
+            keep[run] = True  # too long to guess: something else has changed
+    return [f for f, k in zip(frames, keep) if k], best[keep]
 
 
 def _points(bodies: Bodies, row: int, swap: bool) -> np.ndarray:
@@ -60,14 +76,16 @@ def _link(a: np.ndarray, b: np.ndarray, torso: float, gap: int) -> np.ndarray:
     """[n, m] cost of going from one frame's options to the next frame's: the joints' way in torso lengths, bounded."""
     way = np.linalg.norm(a[:, None, :, :3] - b[None, :, :, :3], axis=-1) / torso
     weight = np.minimum(a[:, None, :, 3], b[None, :, :, 3]) + 0.1
-    bounded = np.minimum(way, 0.8)
-    return (bounded * weight).sum(-1) / weight.sum(-1) * 2 / (1 + 0.1 * (gap - 1))
+    mean = (np.minimum(way, 0.8) * weight).sum(-1) / weight.sum(-1)
+    # exchanging sides in one frame of a front or back view is no matter of votes: it cannot be
+    needless = np.maximum(0.0, mean - np.maximum(mean.min(0, keepdims=True), mean.min(1, keepdims=True)) - _AMBIGUOUS)
+    return (2 * mean + 50 * needless) / (1 + 0.1 * (gap - 1))
 
 
 def _doubt(bodies: Bodies, row: int, torso: float) -> float:
     """Cost of believing a body: an unsure model, a torso shorter than usual, a mask that the segmenter does not confirm."""
     short = max(0.0, float(np.log(torso / max(bodies.torso[row], 1.0))) - 0.15)
-    return 0.3 * (1 - float(bodies.score[row])) + short + 0.5 * (1 - float(bodies.agree[row]))
+    return 0.3 * (1 - float(bodies.score[row])) + short + 0.5 * (1 - float(bodies.agree[row])) + 2 * (1 - float(bodies.fit[row]))
 
 
 def _viterbi(own: list[np.ndarray], links: list[np.ndarray]) -> list[int]:
@@ -93,7 +111,9 @@ def _votes(frames, options, path, points, bodies: Bodies, faces: np.ndarray) -> 
     kernel = np.ones(2 * reach + 1)
     local = (np.convolve(turned, kernel, "full")[reach : reach + len(turned)]
              / np.convolve(np.ones(len(turned)), kernel, "full")[reach : reach + len(turned)])  # fmt: skip
-    vote = _VOTE * np.sign(local) * local**2
+    side = np.sin([raw_yaw(bodies, *opts[k]) for opts, k in zip(options, path)])
+    vote = _VOTE * np.sign(local) * local**2 * (0.4 + 2 * side**2)  # from the side the model errs less
+    begin = min(5, len(frames))
     extra = []
     for i, (frame, opts, k, pts) in enumerate(zip(frames, options, path, points)):
         costs = np.zeros(len(opts))
@@ -102,8 +122,8 @@ def _votes(frames, options, path, points, bodies: Bodies, faces: np.ndarray) -> 
             against = vote[i] if like_path is None else vote[i] * like_path
             costs[j] = max(0.0, -against)
             costs[j] += _face_cost(bodies, frame, opts[j], faces[frame])
-        if i < 5 and len(frames) > 1:  # most clips begin from the front
-            costs += np.array([0.12 * (1 - np.cos(raw_yaw(bodies, row, swap))) for row, swap in opts]) / 2
+        if i < begin and len(frames) > 1:
+            costs += np.array([(1 - np.cos(raw_yaw(bodies, row, swap))) for row, swap in opts]) * _FRONT_FIRST / 2 / begin
         extra.append(costs)
     return extra
 
@@ -146,15 +166,16 @@ def _across(world: np.ndarray, swap: bool) -> np.ndarray:
     return (-step if swap else step)[[0, 2]]
 
 
-def _choice(options, points: np.ndarray, k: int, torso: float) -> Choice:
+def _choice(options, points: np.ndarray, k: int, torso: float, bodies: Bodies) -> Choice:
     """The decision, joined by the other bodies that say the same."""
     row, swap = options[k]
     rows, swaps = [row], [swap]
-    for other in sorted({r for r, _ in options} - {row}):
+    others = {r for r, _ in options if bodies.fit[r] > bodies.fit[row] - 0.06} - {row}
+    for other in sorted(others):
         best = min(
             ((np.linalg.norm(points[k][:, :2] - points[j][:, :2], axis=1).mean(), j) for j, (r, _) in enumerate(options) if r == other)
         )
-        if best[0] < 0.2 * torso:
+        if best[0] < 0.15 * torso:
             rows.append(other)
             swaps.append(options[best[1]][1])
     return Choice(row, tuple(rows), tuple(swaps))

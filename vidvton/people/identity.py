@@ -28,6 +28,7 @@ class Bodies:
     world: np.ndarray
     score: np.ndarray
     agree: np.ndarray
+    fit: np.ndarray
     extent: np.ndarray
     look: np.ndarray
     chunk: np.ndarray

@@ -19,11 +19,14 @@ from torch import Tensor
 
 from vidvton.frames import as_arrays
 from vidvton.people.estimators import STATE_WIDTH, Body, Estimators
+from vidvton.people.plausible import fit_to_mask
 
 _SIDE = 256
 _MARGIN = 1.25  # of the square around a body, as in MediaPipe's PoseLandmarksToRoi
 _KEEP = 0.35  # presence under which a body is let go
 _DETECT_EVERY = 24  # frames between searches for further people while somebody is followed
+_RETRY_EVERY = 6  # frames between searches while the skeleton does not fit its mask
+_LOST = 0.6
 _MOST = 4  # bodies followed at once
 
 _INFERENCE = """
@@ -154,12 +157,15 @@ class MediaPipePose:
         seen, threads = int(state[0, 0]), int(state[0, 1])
         squares = {int(row[0]): tuple(float(v) for v in row[1:]) for row in state[1:]}
         found: list[list[Body]] = []
+        doubtful = False
         for picture in as_arrays(frames):
-            if not squares or seen % _DETECT_EVERY == 0:
+            lost = seen % _RETRY_EVERY == 0 and doubtful
+            if not squares or lost or seen % _DETECT_EVERY == 0:
                 for square in self._search(picture, list(squares.values()), thorough=seen % _DETECT_EVERY == 0):
                     squares[threads] = square
                     threads += 1
             bodies, squares = self._advance(picture, squares)
+            doubtful = any(fit_to_mask(b) < _LOST for b in bodies)
             found.append(bodies)
             seen += 1
         rows = [(seen, threads, 0, 0, 0)] + [(thread, *square) for thread, square in squares.items()]
@@ -189,8 +195,7 @@ class MediaPipePose:
             for found in self._detector.detections(_shrunk(picture[y0:y1, x0:x1], 224)):
                 points = [(x0 + k.x * (x1 - x0), y0 + k.y * (y1 - y0)) for k in found.location_data.relative_keypoints[:2]]
                 square = _square(*points)
-                near = any(hypot(square[0] - k[0], square[1] - k[1]) < 0.2 * max(square[2], k[2]) for k in known + fresh)
-                if not near and _inside(square, picture.shape) and len(known) + len(fresh) < _MOST:
+                if not any(_near(square, k) for k in known + fresh) and _inside(square, picture.shape) and len(known) + len(fresh) < _MOST:
                     fresh.append(square)
         return fresh
 
@@ -288,6 +293,11 @@ def _to_frame(square: tuple[float, float, float, float]) -> np.ndarray:
     x, y, side, angle = square
     turn = np.array([[cos(angle), -sin(angle)], [sin(angle), cos(angle)]]) * (side / _SIDE)
     return np.concatenate([turn, (np.array([x, y]) - turn @ (_SIDE / 2, _SIDE / 2))[:, None]], 1)
+
+
+def _near(a: tuple, b: tuple) -> bool:
+    """Whether two squares hold the same body: a phantom on the legs has another size."""
+    return hypot(a[0] - b[0], a[1] - b[1]) < 0.2 * max(a[2], b[2]) and 0.6 < a[2] / b[2] < 1.67
 
 
 def _inside(square: tuple, shape: tuple[int, ...]) -> bool:

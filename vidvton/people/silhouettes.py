@@ -149,9 +149,10 @@ class _Maker:
         if others:
             foreign = np.max([self._body(r, grid, size) for r in others], 0)
         near = self._near_bones(index, grid, size)
-        if choice is None:  # bridged: only the segmenter saw this frame
+        rows = choice.rows if choice is not None else self._chosen.get(index, [])  # a collapsed skeleton's mask still is right
+        if not rows:  # bridged: only the segmenter saw this frame
             return np.where(near, second, 0).astype(np.uint8)
-        masks = [self._body(r, grid, size) for r in choice.rows]
+        masks = [self._body(r, grid, size) for r in rows]
         own = masks[0] if len(masks) == 1 else ((np.mean(masks, 0) + np.max(masks, 0)) / 2).astype(np.uint8)
         extra = np.where((second > 127) & near & (own < 128), 255, 0).astype(np.uint8)
         if others:

@@ -72,6 +72,8 @@ def smooth_yaw(across: np.ndarray, weights: np.ndarray) -> np.ndarray:
     from front to back is one continuous curve through pi / 2."""
     length = np.linalg.norm(across, axis=1, keepdims=True)
     direction = across / np.maximum(length, 1e-6)
+    if len(direction) >= 4 and (weights > 0).sum() >= 3:  # quiet first, or noise at the back would wind up
+        direction = whittaker(direction, weights, np.full(len(direction) - 2, 4.0))
     angle = _unwrap_known(np.arctan2(-direction[:, 1], direction[:, 0]), weights > 0)
     if len(angle) >= 4 and (weights > 0).sum() >= 3:
         angle = smooth_curve(angle[:, None], weights, scale=4.0)[:, 0]

@@ -140,7 +140,7 @@ def load_bodies(work: Path) -> tuple[Bodies, np.ndarray, np.ndarray, np.ndarray]
     number = 0
     while chunk_path(work, number).exists():
         seen = load_seen(work, number)
-        for name in ("back", "keypoints", "depth", "world", "score", "agree", "extent", "look"):
+        for name in ("back", "keypoints", "depth", "world", "score", "agree", "fit", "extent", "look"):
             columns[name].append(getattr(seen, name))
         columns["frame"].append(seen.frame + number * CHUNK)
         columns["chunk"].append(np.full(len(seen.frame), number))
@@ -230,20 +230,21 @@ def _smoothed(keypoints: np.ndarray, depth: np.ndarray, boxes: np.ndarray, seen:
     known = np.flatnonzero(seen)
     far = np.abs(steps[:, None] - known).min(1)
     for joint in range(33):
-        out[:, joint, 2] = np.interp(steps, known, scores[known, joint]) * np.where(seen, 1.0, 0.6 * 0.9**far)
+        out[:, joint, 2] = np.interp(steps, known, scores[known, joint]) * 0.88**far
     weights = seen.astype(float)
     edges = np.concatenate([smooth_curve(boxes[:, i : i + 1], weights, 4 * scale) for i in range(4)], 1)
     return out, deep, edges
 
 
 def _quality(keypoints: np.ndarray, belief: np.ndarray, seen: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """[T] 0-1: mean score of the main joints inside the picture, times how far models agree; halved where interpolated."""
+    """[T] 0-1: mean score of the main joints inside the picture, times how far models agree; lower the further it is interpolated."""
     main = keypoints[:, list(identity.MAIN_JOINTS)]
     inside = (main[..., 0] >= 0) & (main[..., 0] < size[1]) & (main[..., 1] >= 0) & (main[..., 1] < size[0])
     score = (main[..., 2] * inside).sum(1) / np.maximum(inside.sum(1), 4)
     known = np.flatnonzero(seen)
     believed = np.interp(np.arange(len(seen)), known, belief[known])
-    return np.clip(score * believed * np.where(seen, 1.0, 0.5), 0, 1)
+    far = np.abs(np.arange(len(seen))[:, None] - known).min(1)
+    return np.clip(score * believed * 0.88**far, 0, 1)
 
 
 def _within(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:

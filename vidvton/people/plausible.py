@@ -1,0 +1,35 @@
+"""How well a skeleton explains the outline it came with: the test that finds collapsed and misplaced bodies.
+
+A body model that hesitates between front and back view lets shoulders, hips and legs fall into one line while its mask stays right.
+Then much of the mask is far from any bone. (The model's own visibility stays near one and is of no use here.)
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from vidvton.people.estimators import Body
+
+_SIDE = 64
+_LIMBS = ((11, 13), (13, 15), (12, 14), (14, 16), (23, 25), (25, 27), (24, 26), (26, 28), (11, 12), (23, 24), (11, 23), (12, 24))
+
+
+def fit_to_mask(body: Body) -> float:
+    """0-1: the share of the body's mask, from the shoulders down, that lies within a limb's width of its bones.
+
+    A standing or walking person in close clothes reaches about 0.95, a long skirt 0.7; a skeleton that has collapsed loses 0.1 to
+    0.4 against the frames around it.
+    """
+    back = cv2.invertAffineTransform(body.to_frame.astype(np.float64))
+    points = (body.keypoints[:, :2] @ back[:, :2].T + back[:, 2]) * (_SIDE / body.mask.shape[0])
+    mask = cv2.resize(body.mask, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA) > 127
+    torso = np.linalg.norm(points[11:13].mean(0) - points[23:25].mean(0))
+    pixels = np.clip(points, -4 * _SIDE, 5 * _SIDE).astype(int)
+    canvas = np.zeros((_SIDE, _SIDE), np.uint8)
+    cv2.fillConvexPoly(canvas, pixels[[11, 12, 24, 23]], 1)
+    for a, b in _LIMBS:
+        cv2.line(canvas, pixels[a].tolist(), pixels[b].tolist(), 1, max(2, round(0.26 * torso)))
+    below = np.arange(_SIDE)[:, None] + 0.5 > points[11:13, 1].mean()
+    mask &= below
+    return float((mask & (canvas > 0)).sum() / max(1, mask.sum()))
