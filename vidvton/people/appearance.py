@@ -26,7 +26,7 @@ from .evidence import (
     THING,
     UPPER,
     Places,
-    anchor_hair,
+    loose_pieces,
     places_in_general,
     relearn,
     softmax,
@@ -114,7 +114,7 @@ def _sample(picture: np.ndarray, mask: np.ndarray, pose: PoseTrack, index: int) 
     return _Sample(bins_of(small), person, zones_of(body, cells), body)
 
 
-def _seeds(samples: list[_Sample]) -> dict[int, np.ndarray]:
+def _seeds(samples: list[_Sample], size: tuple[int, int]) -> dict[int, np.ndarray]:
     """Densities of the surfaces from the places where each is almost certain."""
     skin, flat = skin_in_general(), np.ones(SIDE**3, np.float32)
     models = {BACKGROUND: _count(samples, [(s.person < 0.05).astype(np.float32) for s in samples], flat, 10), THING: flat}
@@ -125,7 +125,7 @@ def _seeds(samples: list[_Sample]) -> dict[int, np.ndarray]:
     models[SKIN] = _count(samples, weights, skin, 30)
     likeness = models[SKIN] / (models[SKIN] + 3)
 
-    chest, hips, sleeves, thighs, feet, crowns = ([], [], [], [], [], [])
+    chest, hips, sleeves, thighs, feet, crowns, seen = [], [], [], [], [], [], 0
     for s in samples:
         z, sure = s.zones, (s.person > 0.8).astype(np.float32)
         hands, arms, legs = np.maximum(*z.hand), np.maximum(*z.arm), np.maximum(*z.leg)
@@ -135,7 +135,9 @@ def _seeds(samples: list[_Sample]) -> dict[int, np.ndarray]:
         hips.append(clear * (z.v > 0.98) * (z.v < 1.15) * (z.lat < 0.9) * (1 - arms))
         thighs.append(clear * sum(z.leg[i] ** 2 * (z.leg_bin[i] >= LIMB * 0.1) * (z.leg_bin[i] < LIMB * 0.45) for i in (0, 1)) * (z.v > 0.9))
         feet.append(sure * np.maximum(*z.foot) ** 2 * (legs < 0.6))
-        crowns.append(sure * (z.head * (1 - z.face) ** 2 + 0.15 * z.nape * (1 - z.face)))
+        inside = s.body.face is not None and 0 <= s.body.face[0] < size[1] and 0 <= s.body.face[1] < size[0]
+        crowns.append(sure * (z.v < -0.08) * (1 - z.face) ** 2 * (z.head if inside else 0.2 * z.nape))
+        seen += inside
     plain = [likeness[s.bins] for s in samples]
 
     def without_skin(parts: list[np.ndarray], keep: float) -> list[np.ndarray]:
@@ -154,13 +156,31 @@ def _seeds(samples: list[_Sample]) -> dict[int, np.ndarray]:
     lower = [share * a + b for a, b in zip(hips, legs_on)]
     models[UPPER] = _count(samples, upper, flat, 40)
     models[LOWER] = _count(samples, lower, flat, 40)
+    # A coat or poncho hangs over the thighs: if much of them has colours the chest has not, those are the lower garment's.
+    other = models[LOWER] / (models[LOWER] + models[UPPER] + 1e-3)
+    own = [w * other[s.bins] ** 3 for w, s in zip(lower, samples)]
+    if share < 0.1 and sum(float(w.sum()) for w in own) > 0.3 * sum(float(w.sum()) for w in lower):
+        models[LOWER] = _count(samples, own, flat, 40)
     models[SHOE] = _count(samples, without_skin(feet, 0.1), flat, 20)
     hair = hair_in_general()
-    head_seen = any(s.body.face is not None for s in samples) and sum(float((c * (s.zones.head > 0.5)).sum()) for c, s in zip(crowns, samples)) > 20 * len(samples)
-    general = 1.0 if head_seen else 0.0
+    general = 1.0 if seen > 0.5 * len(samples) else 0.0
     crown = [w * (general + (1 - general) * np.minimum(hair[s.bins], 1)) for w, s in zip(without_skin(crowns, 0.03), samples)]
     models[HAIR] = _count(samples, crown, hair, 20)
+    models[THING] = _count(samples, _beside(samples, models), flat, 30)
     return models
+
+
+def _beside(samples: list[_Sample], models: dict[int, np.ndarray]) -> list[np.ndarray]:
+    """Weights of what the person carries: in the silhouette but on no part of the body, and of a colour that is rare on garments and
+    skin (a poncho is not on the body either, but its colour is on the arms)."""
+    common = np.maximum.reduce([models[SKIN], models[UPPER], models[LOWER]])
+    rare = 1 / (1 + (common / 100) ** 3)
+    out = []
+    for s in samples:
+        z = s.zones
+        body = np.maximum.reduce([z.torso, z.head, z.nape, *z.arm, *z.hand, *z.leg, *z.foot])
+        out.append((s.person > 0.7) * (body < 0.15) * (z.v > 0.3) * rare[s.bins])
+    return out
 
 
 def _count(samples: list[_Sample], weights: list[np.ndarray], prior: np.ndarray, mass: float) -> np.ndarray:
@@ -169,11 +189,13 @@ def _count(samples: list[_Sample], weights: list[np.ndarray], prior: np.ndarray,
 
 
 def _settle(samples: list[_Sample], size: tuple[int, int]) -> Appearance:
-    models = _seeds(samples)
+    models = _seeds(samples, size)
     bare = _is_bare(samples, models)
     places = places_in_general()
     zones, bodies = [s.zones for s in samples], [s.body for s in samples]
     head = _head_share(samples, size) > 0.5
+    alike = overlap(models[UPPER], models[LOWER])
+    long_top = _one_long_top(samples, models)
     posteriors: list[np.ndarray] = []
     for _ in range(_ROUNDS):
         colours = _table(models)
@@ -181,21 +203,21 @@ def _settle(samples: list[_Sample], size: tuple[int, int]) -> Appearance:
         for s in samples:
             logits = weigh(spread(places, s.zones, s.body), s.bins, colours, s.person)
             soft = np.stack([cv2.blur(p, (3, 3)) for p in softmax(logits)])
-            soft[HAIR][anchor_hair(soft, s.zones)] *= 0.02
+            for c, loose in loose_pieces(soft, s.zones, head=head):
+                soft[c][loose] *= 0.02
             posteriors.append(soft / soft.sum(axis=0))
         places = relearn(zones, bodies, posteriors, trust=0.25)
         models = _recolour(samples, posteriors, models)
-    if _one_long_top(samples, models):
+    if long_top:
         models[LOWER] = np.full(SIDE**3, 1e-3, np.float32)
-    colours = _table(models)
+    colours = _table(models, 0.0 if long_top else min(1.0, alike / 0.65) ** 3)
     dress, skirt, waist = _lower_facts(samples, posteriors, models, places)
     return Appearance(colours, places, _reach(places.arm, UPPER), _reach(places.leg, LOWER), waist, dress, skirt, bare, head)
 
 
-def _table(models: dict[int, np.ndarray]) -> np.ndarray:
+def _table(models: dict[int, np.ndarray], alike: float = 0.0) -> np.ndarray:
     """[SURFACES, bins] log densities. A garment, and a thing more so, may have a colour never seen before; skin and hair may not."""
     out = np.stack([log_likelihood(models[c]) for c in range(SURFACES)])
-    alike = overlap(models[UPPER], models[LOWER]) ** 2
     for c, floor in ((UPPER, 0.12), (LOWER, 0.12), (SHOE, 0.12), (THING, 0.4)):
         out[c] = np.log(models[c] * (1 - floor) + floor)
     # Where the two garments look alike the place must tell them apart, or the waist frays.
@@ -209,7 +231,7 @@ def _one_long_top(samples: list[_Sample], models: dict[int, np.ndarray]) -> bool
     """Whether a top hangs below the picture's edge: hips like the chest, and no leg to be seen that could be anything else."""
     thighs = [sum(float((z.leg[i] * (z.leg_bin[i] >= LIMB * 0.25) * (s.person > 0.5)).sum()) for i in (0, 1)) for s in samples for z in [s.zones]]
     seen = [t / (s.body.unit / _STEP) ** 2 for t, s in zip(thighs, samples)]
-    return float(np.median(seen)) < 0.15 and overlap(models[UPPER], models[LOWER]) > 0.6
+    return float(np.median(seen)) < 0.15 and overlap(models[UPPER], models[LOWER]) > 0.65
 
 
 def _recolour(samples: list[_Sample], posteriors: list[np.ndarray], before: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
@@ -224,7 +246,7 @@ def _recolour(samples: list[_Sample], posteriors: list[np.ndarray], before: dict
         crown.append(np.maximum.reduce([z.head, z.nape, 0.8 * (z.v < 0.5) * z.torso, 0.6 * (z.v < 0.3)]).ravel())
     trunk = np.concatenate([np.maximum.reduce([s.zones.torso, *s.zones.arm]).ravel() for s in samples]) ** 2
     hips = np.concatenate([np.maximum.reduce([s.zones.torso * (s.zones.v > 0.7), *s.zones.leg]).ravel() for s in samples]) ** 2
-    allowed = {SKIN: np.concatenate(limbs), HAIR: np.concatenate(crown), UPPER: trunk, LOWER: hips}
+    allowed = {SKIN: np.concatenate(limbs), HAIR: np.concatenate(crown), UPPER: trunk, LOWER: hips, THING: 1 - 0.9 * np.maximum(trunk, hips)}
     post = np.concatenate([p.reshape(SURFACES, -1) for p in posteriors], axis=1)
     out = {BACKGROUND: before[BACKGROUND]}
     priors = {SKIN: (skin_in_general(), 60.0), HAIR: (hair_in_general(), 30.0)}
@@ -232,7 +254,7 @@ def _recolour(samples: list[_Sample], posteriors: list[np.ndarray], before: dict
         weight = np.where(post[c] > 0.4, post[c], 0) * sure
         if c in allowed:
             weight = weight * allowed[c]
-        prior, mass = priors.get(c, (np.ones(SIDE**3, np.float32), 20.0 if c != THING else 200.0))
+        prior, mass = priors.get(c, (np.ones(SIDE**3, np.float32), 20.0 if c != THING else 60.0))
         fresh = density(bins, weight, prior=prior, prior_mass=mass)
         out[c] = 0.3 * before[c] + 0.7 * fresh
     return out

@@ -31,7 +31,7 @@ class Places:
 
 
 def _row(skin=0.0, hair=0.0, upper=0.0, lower=0.0, shoe=0.0, thing=0.0) -> np.ndarray:
-    row = np.array([0, skin, hair, upper, lower, shoe, thing], np.float32) + np.array([0, 1, 1, 1, 1, 1, 1], np.float32) * 0.004
+    row = np.array([0, skin, hair, upper, lower, shoe, thing], np.float32) + np.array([0, 4, 0.1, 4, 4, 0.1, 4], np.float32) * 1e-3
     return row / row.sum()
 
 
@@ -53,7 +53,7 @@ def places_in_general() -> Places:
     for i in range(LIMB):
         t = (i + 0.5) / LIMB * 2
         arm.append(_row(0.15 + 0.3 * min(t, 1.5), 0.01 if t < 0.6 else 0.0, 0.8 - 0.25 * min(t, 1.5), 0.0, 0, 0.02))
-        leg.append(_row(0.12 + 0.2 * t / 2, 0, 0.35 * np.exp(-t / 0.25), 0.8 - 0.15 * t, 0.25 * max(t - 1.6, 0), 0.02))
+        leg.append(_row(0.12 + 0.2 * t / 2, 0, 0.35 * np.exp(-t / 0.25) + 0.03 * (1 - t / 2), 0.8 - 0.15 * t, 0.25 * max(t - 1.6, 0), 0.02))
     return Places(
         torso=torso.reshape(2, -1, SURFACES),
         elsewhere=elsewhere,
@@ -129,6 +129,7 @@ def relearn(zones: list[Zones], bodies: list[Body], posteriors: list[np.ndarray]
     for name, counts in sums.items():
         counts[..., BACKGROUND] = 0
         start = getattr(general, name)
+        counts *= start > 1e-3  # hair never grows on legs, nor shoes on shoulders
         mass = counts.sum(-1, keepdims=True)
         pseudo = trust * max(float(mass.mean()), 1.0)
         table = (counts + pseudo * start) / (mass + pseudo)
@@ -166,16 +167,31 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return out
 
 
-def anchor_hair(soft: np.ndarray, zones: Zones) -> np.ndarray:
-    """[h, w] bool: where `soft` [SURFACES, h, w], on the zones' grid, shows hair that does not hang together with the head (or the nape,
-    when the head is out of the picture)."""
-    hair = (soft[HAIR] > 0.3).astype(np.uint8)
-    if not hair.any():
-        return hair.astype(bool)
+def loose_pieces(soft: np.ndarray, zones: Zones, *, head: bool) -> list[tuple[int, np.ndarray]]:
+    """Pieces of surfaces that hang in the air, as (surface, [h, w] bool on the zones' grid) for `soft` [SURFACES, h, w]: hair that does
+    not hang together with the head (or the nape, when the `head` is out of the picture), skin without a limb, face or neck, an upper
+    garment off the trunk and arms, a lower one off the hips and legs."""
+    arms = np.maximum(np.maximum(*zones.arm), np.maximum(*zones.hand))
+    legs = np.maximum(np.maximum(*zones.leg), np.maximum(*zones.foot))
+    crown = zones.head * (zones.v < -0.1) if head else np.maximum(zones.head, zones.nape)
+    roots = (
+        (HAIR, crown),
+        (SKIN, np.maximum.reduce([arms, legs, zones.face, zones.nape])),
+        (UPPER, np.maximum(zones.torso * (zones.v < 0.9), arms)),
+        (LOWER, np.maximum(zones.torso * (zones.v > 0.75), legs)),
+    )
+    return [(c, loose) for c, root in roots if (loose := _unrooted(soft[c], root)) is not None]
+
+
+def _unrooted(field: np.ndarray, root: np.ndarray) -> np.ndarray | None:
+    there = (field > 0.3).astype(np.uint8)
+    if not there.any():
+        return None
     wide = np.ones((3, 3), np.uint8)
-    count, pieces = cv2.connectedComponents(cv2.dilate(hair, wide), connectivity=8)
-    roots = (np.maximum(zones.head, zones.nape) > 0.5) & (hair > 0)
-    sizes = np.bincount(pieces[roots], minlength=count)
+    count, pieces = cv2.connectedComponents(cv2.dilate(there, wide), connectivity=8)
+    sizes = np.bincount(pieces[(root > 0.5) & (there > 0)], minlength=count)
     held = sizes >= max(3, 0.15 * sizes[1:].max(initial=0))
     held[0] = False
-    return ~cv2.dilate(held[pieces].astype(np.uint8), wide).astype(bool)
+    if held[1:].all():
+        return None
+    return (cv2.dilate(held[pieces].astype(np.uint8), wide) == 0) & (pieces > 0)

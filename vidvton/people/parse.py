@@ -13,7 +13,7 @@ from ..values import CIHP_LABELS, PoseTrack
 from .appearance import Appearance
 from .colours import bins_of
 from .edges import Follower, follow, guided
-from .evidence import BACKGROUND, HAIR, LOWER, SHOE, SKIN, SURFACES, THING, UPPER, anchor_hair, softmax, spread, weigh
+from .evidence import BACKGROUND, HAIR, LOWER, SHOE, SKIN, SURFACES, THING, UPPER, loose_pieces, softmax, spread, weigh
 from .zones import LIMB, Body, Zones, body_of, grid, zones_of
 
 LABEL = {name: i for i, name in enumerate(CIHP_LABELS)}
@@ -101,12 +101,12 @@ def _label(seen: _Seen, logs: np.ndarray, appearance: Appearance, size: tuple[in
     soft = softmax(logs)
     cells = seen.zones.v.shape[::-1]
     coarse = np.stack([cv2.resize(p, cells, interpolation=cv2.INTER_AREA) for p in soft])
-    loose = anchor_hair(coarse, seen.zones).astype(np.float32)
     logs = logs.copy()
-    logs[HAIR] -= 6 * cv2.resize(loose, soft.shape[:0:-1], interpolation=cv2.INTER_LINEAR)
+    for c, loose in loose_pieces(coarse, seen.zones, head=appearance.head):
+        logs[c] -= 6 * cv2.resize(loose.astype(np.float32), soft.shape[:0:-1], interpolation=cv2.INTER_LINEAR)
     soft = softmax(logs)
-    for _ in range(2):
-        soft = softmax(logs + np.float32(_AGREE) * guided(soft, seen.guide, radius=5, eps=4e-4))
+    for radius, eps in ((9, 1e-3), (4, 3e-4)):
+        soft = softmax(logs + np.float32(_AGREE) * guided(soft, seen.guide, radius=radius, eps=eps))
     soft = guided(soft, seen.guide, radius=2, eps=1e-4, step=1)
     surface = _largest(soft, size)
     return _name(surface, seen.zones, seen.body, appearance)
@@ -139,7 +139,7 @@ def _name(surface: np.ndarray, zones: Zones, body: Body, appearance: Appearance)
     for side in (0, 1):
         parts[..., 4 + side] *= zones.leg_bin[side] >= (appearance.leg - 0.3) * LIMB / 2
     nearest = parts.argmax(axis=-1).astype(np.uint8)
-    nearest[parts.max(axis=-1) < 0.01] = 6
+    nearest[parts.max(axis=-1) < 1e-4] = 6
     skin = names[wide(nearest)]
     shoe = np.where(wide((zones.foot[1] + 0.2 * zones.leg[1] > zones.foot[0] + 0.2 * zones.leg[0]).astype(np.uint8)) > 0,
                     LABEL["right_shoe"], LABEL["left_shoe"]).astype(np.uint8)  # fmt: skip

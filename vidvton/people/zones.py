@@ -111,7 +111,7 @@ def body_of(keypoints: np.ndarray, yaw: float, box: np.ndarray, *, unit: float |
             if not there[elbow]:
                 return None
             tip = wrist + (wrist - points[elbow]) * 0.25
-        return np.array([wrist, wrist + (tip - wrist) * 1.45])
+        return np.array([wrist, wrist + (tip - wrist) * 1.9])  # the tip is the knuckles
 
     def foot(side: int) -> np.ndarray | None:
         seen = [points[j] for j in (ANKLES[side], HEELS[side], TOES[side]) if there[j]]
@@ -168,9 +168,9 @@ def along(grid: np.ndarray, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, n
 
 
 def soft(distance: np.ndarray) -> np.ndarray:
-    """1 inside, one half at a distance of 1, nothing from about 3 on."""
+    """1 inside, one half at a distance of 1, a hundredth from about 2 on."""
     d2 = distance * distance
-    return 1 / (1 + d2 * d2)
+    return 1 / (1 + d2 * d2 * d2)
 
 
 @dataclass(frozen=True)
