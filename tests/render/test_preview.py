@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tinting import SIZE, TintEngine, frames_of, make_clip, make_top, times_of
+from tinting import SIZE, TintEngine, frames_of, make_clip, make_skirt, times_of
 
 from vidvton.errors import VidvtonError
 from vidvton.media.images import read_image
@@ -58,8 +58,8 @@ def test_labels_show_different_texts_differently():
 
 
 def test_a_preview_dresses_only_the_frames_it_shows(tmp_path):
-    clip, top = make_clip(tmp_path / "clip.mkv", 24), make_top(tmp_path / "top.png")
-    plan = make_plan(RenderRequest(clip, (top,), tmp_path / "look.png", categories=("upper",), preview=3))
+    clip, skirt = make_clip(tmp_path / "clip.mkv", 24), make_skirt(tmp_path / "skirt.png")
+    plan = make_plan(RenderRequest(clip, (skirt,), tmp_path / "look.png", categories=("lower",), preview=3))
     engine = TintEngine(clip, plan.garments, tmp_path)
     list(engine.prepare())
     steps = list(draw_preview(plan, engine, 24))
@@ -74,8 +74,8 @@ def test_a_preview_dresses_only_the_frames_it_shows(tmp_path):
 
 
 def test_side_by_side_is_source_garments_result(tmp_path):
-    clip, top = make_clip(tmp_path / "clip.mkv", 12, uneven=True), make_top(tmp_path / "top.png")
-    plan = make_plan(RenderRequest(clip, (top,), tmp_path / "o.mkv", categories=("upper",)))
+    clip, skirt = make_clip(tmp_path / "clip.mkv", 12, uneven=True), make_skirt(tmp_path / "skirt.png")
+    plan = make_plan(RenderRequest(clip, (skirt,), tmp_path / "o.mkv", categories=("lower",)))
     engine = TintEngine(clip, plan.garments, tmp_path, pieces=5)
     beside = SideBySide(clip, Limits(), open_clip(clip).info, plan.garments)
     pieces = list(beside.joined(engine.dress(3, 12), 3))
@@ -91,11 +91,11 @@ def test_side_by_side_is_source_garments_result(tmp_path):
 
 
 def test_the_garment_panel_shows_each_garment_unsquashed(tmp_path):
-    tops = []
+    skirts = []
     for number, colour in enumerate([(200, 30, 40), (20, 40, 180)]):
-        path = make_top(tmp_path / f"{number}.png", colour)
-        tops.append(make_plan(RenderRequest(path, (path,), tmp_path / "o.png", categories=("upper",))).garments[0])
-    panel = garment_panel(tuple(tops), (200, 80))
+        path = make_skirt(tmp_path / f"{number}.png", colour)
+        skirts.append(make_plan(RenderRequest(path, (path,), tmp_path / "o.png", categories=("lower",))).garments[0])
+    panel = garment_panel(tuple(skirts), (200, 80))
     assert tuple(panel.shape) == (3, 200, 80)
     upper, lower = panel[:, 50, 40].tolist(), panel[:, 150, 40].tolist()
     assert upper[0] > 150 > upper[2] and lower[2] > 150 > lower[0]
@@ -105,6 +105,6 @@ def test_the_garment_panel_shows_each_garment_unsquashed(tmp_path):
         inked = (panel[0] - 245).abs().bool()
         return int(inked.any(1).sum()), int(inked.any(0).sum())
 
-    tall, wide = extent(garment_panel(tuple(tops[:1]), (200, 200)).int())
-    tall_anamorphic, wide_anamorphic = extent(garment_panel(tuple(tops[:1]), (200, 200), aspect=2.0).int())
+    tall, wide = extent(garment_panel(tuple(skirts[:1]), (200, 200)).int())
+    tall_anamorphic, wide_anamorphic = extent(garment_panel(tuple(skirts[:1]), (200, 200), aspect=2.0).int())
     assert wide_anamorphic == pytest.approx(wide * (tall_anamorphic / tall) / 2, rel=0.05)

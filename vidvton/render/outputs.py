@@ -32,16 +32,16 @@ class Output(Protocol):
 
     def open_segment(self, path: Path) -> AbstractContextManager[Writer]: ...
 
-    def join(self, segments: list[Path], output: Path) -> None: ...
+    def join(self, segments: list[Path], joined: Path) -> None: ...
 
 
 def output_for(plan: RenderPlan, info: ClipInfo) -> Output:
     """The output that fits the plan's source; `info` describes the finished frames."""
     if info.kind == "video":
-        return VideoOutput(info, plan.settings.video, plan.request.source, plan.request.overwrite)
+        return VideoOutput(info, plan.settings.video, plan.request.source)
     source = plan.request.source
     names = (plan.output.name,) if info.kind == "image" else tuple(picture_names(source))
-    return PictureOutput(names, plan.settings.video.segment, info.kind == "folder", plan.request.overwrite)
+    return PictureOutput(names, plan.settings.video.segment, info.kind == "folder")
 
 
 def picture_names(folder: Path) -> Iterator[str]:
@@ -57,7 +57,6 @@ class VideoOutput:
     info: ClipInfo
     settings: VideoSettings
     source: Path
-    overwrite: bool
 
     def segment(self, folder: Path, index: int) -> Path:
         return folder / f"{index:06}.nut"
@@ -66,8 +65,8 @@ class VideoOutput:
         video = self.settings
         return SegmentWriter(path, self.info, codec=video.codec, crf=video.crf, preset=video.preset, overwrite=True)
 
-    def join(self, segments: list[Path], output: Path) -> None:
-        join_segments(segments, output, self.info, audio_from=self.source, overwrite=self.overwrite)
+    def join(self, segments: list[Path], joined: Path) -> None:
+        join_segments(segments, joined, self.info, audio_from=self.source, overwrite=True)
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,6 @@ class PictureOutput:
     names: tuple[str, ...]
     size: int
     many: bool
-    overwrite: bool
 
     def segment(self, folder: Path, index: int) -> Path:
         return folder / f"{index:06}.pictures"
@@ -90,9 +88,9 @@ class PictureOutput:
             first = int(path.stem) * self.size
             yield _Pictures(part, iter(self.names[first : first + self.size]))
 
-    def join(self, segments: list[Path], output: Path) -> None:
+    def join(self, segments: list[Path], joined: Path) -> None:
         pictures = [segment / name for segment, names in zip(segments, self._shares()) for name in names]
-        with written_beside(output, overwrite=self.overwrite) as part:
+        with written_beside(joined, overwrite=True) as part:
             if not self.many:
                 shutil.copyfile(pictures[0], part)
                 return

@@ -16,7 +16,7 @@ from ..media.reader import open_clip
 from ..media.segments import check_output
 from ..values import CATEGORIES, Garment
 from .report import SourceFacts
-from .resume import Grid, identify, peek_work
+from .resume import Grid, identify, peek_work, was_published
 from .settings import RenderSettings
 
 ENGINES = ("warp",)
@@ -51,6 +51,7 @@ class RenderPlan:
     work: Path
     engine: str
     identity: dict[str, object]
+    overwrite: bool
     notes: tuple[str, ...] = ()
     segments_done: int = 0
     source: SourceFacts = field(init=False)
@@ -119,14 +120,7 @@ def make_plan(request: RenderRequest) -> RenderPlan:
     for path in request.garments:
         if not path.exists():
             raise MisuseError(f"there is no garment picture {path}; give a picture of a garment")
-    output = _checked_output(request)
-    reader = open_clip(request.source, limits=limits)
-    info, notes = reader.info, tuple(reader.notes)
-    if request.preview is None:
-        check_suffix(output, info)
-        if info.kind == "video":
-            check_output(output, info, codec=settings.video.codec, audio_from=request.source, overwrite=request.overwrite)
-    garments = tuple(read_garment(path, category, settings) for path, category in zip(request.garments, categories))
+    output = _output_of(request)
     work = request.work if request.work is not None else output.with_name(f".{output.name}.work")
     identity = {
         "version": __version__,
@@ -135,8 +129,18 @@ def make_plan(request: RenderRequest) -> RenderPlan:
         "settings": settings.model_dump(mode="json"),
         "layout": "side by side" if request.side_by_side else "result",
     }
+    overwrite = request.overwrite or was_published(work, identity, output)
+    _check_outputs(request, output, overwrite=overwrite)
+    reader = open_clip(request.source, limits=limits)
+    info, notes = reader.info, tuple(reader.notes)
+    if request.preview is None:
+        check_suffix(output, info)
+        if info.kind == "video":
+            check_output(output, info, codec=settings.video.codec, audio_from=request.source, overwrite=overwrite)
+    garments = tuple(read_garment(path, category, settings) for path, category in zip(request.garments, categories))
     engine = ENGINES[0] if settings.engine == "auto" else settings.engine
-    return RenderPlan(request, info, garments, output, work, engine, identity, notes, peek_work(work, identity))
+    done = peek_work(work, identity)
+    return RenderPlan(request, info, garments, output, work, engine, identity, overwrite, notes, done)
 
 
 def read_garment(path: Path, category: str | None, settings: RenderSettings) -> Garment:
@@ -206,14 +210,20 @@ def source_facts(info: ClipInfo) -> SourceFacts:
     )
 
 
-def _checked_output(request: RenderRequest) -> Path:
-    """Where the result goes, found writable; for a preview a PNG."""
+def _output_of(request: RenderRequest) -> Path:
+    """Where the result goes; for a preview a PNG."""
     output = request.output
-    if request.preview is not None:
-        if request.preview < 1:
-            raise MisuseError(f"a preview of {request.preview} frames is nothing; give --preview a number from 1")
-        if output.suffix.lower() != ".png":
-            output = output.with_name(output.name + ".preview.png")
+    if not output.name:
+        raise MisuseError(f"{output} is a folder, expected a file name")
+    if request.preview is None or output.suffix.lower() == ".png":
+        return output
+    return output.with_name(output.name + ".preview.png")
+
+
+def _check_outputs(request: RenderRequest, output: Path, *, overwrite: bool) -> None:
+    """MisuseError or VidvtonError where what is to be written must not or cannot be."""
+    if request.preview is not None and request.preview < 1:
+        raise MisuseError(f"a preview of {request.preview} frames is nothing; give --preview a number from 1")
     inputs = (request.source, *request.garments)
     written = [output] + ([request.report] if request.report is not None else [])
     for path in written:
@@ -224,10 +234,9 @@ def _checked_output(request: RenderRequest) -> Path:
                 raise MisuseError(f"{path} lies in the folder that is read; choose a place outside it")
         if path.is_dir() and not (path is output and request.source.is_dir()):
             raise MisuseError(f"{path} is a folder, expected a file name")
-        check_writable(path, overwrite=request.overwrite)
+        check_writable(path, overwrite=overwrite)
     if len(written) == 2 and written[0].resolve() == written[1].resolve():
         raise MisuseError(f"{output} was given both as output and as report; choose two names")
-    return output
 
 
 def _same(path: Path, given: Path) -> bool:

@@ -9,7 +9,6 @@ from pathlib import Path
 from torch import Tensor
 
 from ..errors import VidvtonError
-from ..media.files import check_writable
 from ..media.images import write_image
 from ..media.info import Limits
 from ..media.reader import open_clip
@@ -39,8 +38,7 @@ def draw_preview(plan: RenderPlan, engine: Engine, frames: int) -> Iterator[Prog
         seconds = float(int(piece.pts[0]) * Fraction(piece.time_base))
         columns.append((f"{index}  {seconds:.2f} s", [source, piece.frames[0]]))
         yield Progress("preview", done, len(wanted))
-    check_writable(plan.output, overwrite=plan.request.overwrite)
-    write_image(plan.output, draw_sheet(columns), overwrite=plan.request.overwrite)
+    write_image(plan.output, draw_sheet(columns), overwrite=plan.overwrite)
 
 
 def picked(source: Path, wanted: list[int], limits: Limits) -> Iterator[tuple[int, Tensor]]:

@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import MisuseError, VidvtonError
-from ..media.files import remove
+from ..media.files import check_writable, remove, written_beside
 
 LOCK = "vidvton-work.lock"
 """Its presence marks a folder as ours: nothing is ever deleted in a folder without it."""
 
 _IDENTITY = "identity.json"
+_PUBLISHED = "published.json"
 _PROBE = 1 << 20
 
 
@@ -73,6 +74,31 @@ def peek_work(path: Path, identity: dict[str, object]) -> int:
     if _read_json(path / _IDENTITY) != json.loads(json.dumps(identity)):
         return 0
     return sum(1 for _ in (path / "segments").glob("*.json"))
+
+
+def publish(work: WorkFolder, joined: Path, output: Path, *, overwrite: bool) -> None:
+    """Move the finished `joined` out of the work folder to `output`, leaving a note by which `was_published` knows it again.
+
+    A run killed between this and the end of its work is thereby told from somebody else's file of that name.
+    """
+    write_json(work.path / _PUBLISHED, identify(joined))
+    check_writable(output, overwrite=overwrite)
+    try:
+        if output.is_dir():
+            raise OSError(errno.EXDEV, "folders are replaced the careful way")
+        joined.replace(output)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        with written_beside(output, overwrite=overwrite) as part:
+            shutil.move(joined, part)
+
+
+def was_published(path: Path, identity: dict[str, object], output: Path) -> bool:
+    """Whether `output` is what a killed run of this very render, at work in `path`, had already put there."""
+    if not output.exists() or _read_json(path / _IDENTITY) != json.loads(json.dumps(identity)):
+        return False
+    return _read_json(path / _PUBLISHED) == identify(output)
 
 
 def remove_work(work: WorkFolder) -> None:

@@ -24,7 +24,7 @@ from .outputs import output_for
 from .plan import RenderPlan, limits_of
 from .preview import draw_preview
 from .report import RenderReport, Timing, garment_rows, peak_memory_mib, read_versions, write_report
-from .resume import Grid, WorkFolder, open_work, remove_stale_parts, remove_work
+from .resume import Grid, WorkFolder, open_work, publish, remove_stale_parts, remove_work
 from .side_by_side import SideBySide
 
 EngineOf = Callable[[RenderPlan, Path], Engine]
@@ -84,7 +84,7 @@ def _rendered(plan: RenderPlan, engine_of: EngineOf, work: WorkFolder, clock: Cl
     else:
         report = yield from _written(plan, engine, summary, work, clock)
     if plan.request.report is not None:
-        check_writable(plan.request.report, overwrite=plan.request.overwrite)
+        check_writable(plan.request.report, overwrite=plan.overwrite)
         write_report(plan.request.report, report)
     yield from (Note(f"warning: {text}") for text in report.warnings)
     return report
@@ -117,8 +117,9 @@ def _written(plan: RenderPlan, engine: Engine, summary: EngineSummary, work: Wor
     clock.add("encode", encoder.busy, finished - resumed)
     yield Progress("join", 0, frames)
     began = time.monotonic()
-    check_writable(plan.output, overwrite=plan.request.overwrite)
-    output.join([output.segment(work.segments, i) for i in range(len(grid))], plan.output)
+    joined = work.path / f"joined{plan.output.suffix}"
+    output.join([output.segment(work.segments, i) for i in range(len(grid))], joined)
+    publish(work, joined, plan.output, overwrite=plan.overwrite)
     clock.add("join", time.monotonic() - began, frames)
     yield Progress("join", frames, frames)
     digest = hashlib.sha256("".join(encoder.digests(grid)).encode()).hexdigest()
