@@ -1,0 +1,334 @@
+"""What a garment hangs on: a column (torso, hips, legs together) and four limbs, measured from joints and labels in every frame.
+
+Heights on the body are *stations*: along the column 0 is the shoulder line, 1 the hips, 1.8 the knees, 2.6 the ankles (a torso length
+each); along an arm 0 is the shoulder, 1 the elbow, 2 the wrist; along a leg 0 is the hip, 1 the knee, 2 the ankle. Widths are in torso
+lengths and signed: negative towards the picture's left. `measure_frame` looks at one frame; `solve_body` brings the measurements of a
+shot together with past and future.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from vidvton.smoothing import whittaker
+from vidvton.values import CIHP_LABELS
+
+COLUMN = np.round(np.arange(-0.4, 2.61, 0.1), 1)
+LIMB = np.round(np.arange(0.0, 2.01, 0.2), 1)
+ARMS = ((11, 13, 15), (12, 14, 16))  # the person's left, right: shoulder, elbow, wrist in MediaPipe's order
+LEGS = ((23, 25, 27), (24, 26, 28))
+REACH, STEPS = 1.1, 111  # how far a scan goes to either side in torso lengths, and in how many steps
+TOP, ARMPIT = 0.05, 0.32  # between these stations the column's edge runs from the shoulder seam to the armpit
+
+_id = {name: k for k, name in enumerate(CIHP_LABELS)}
+UPPER = np.isin(np.arange(256), [_id["upper"], _id["coat"], _id["dress"]])
+LOWER = np.isin(np.arange(256), [_id["pants"], _id["skirt"]])
+TRUNK = UPPER | LOWER | np.isin(np.arange(256), [_id["torso_skin"], _id["scarf"], _id["left_leg"], _id["right_leg"], _id["socks"]])
+BARE_ARM = np.isin(np.arange(256), [_id["left_arm"], _id["right_arm"], _id["glove"]])
+COVER = BARE_ARM | (np.arange(256) == _id["hair"])  # may lie in front of the trunk without ending it
+LEG = LOWER | np.isin(np.arange(256), [_id["dress"], _id["left_leg"], _id["right_leg"], _id["socks"]])
+
+# Half-widths of an average column in torso lengths, seen from the front and from the side (our own measurements of studio figures).
+_FRONT = np.interp(COLUMN, [-0.4, 0.05, 0.3, 0.65, 1.05, 1.3, 1.8, 2.6], [0.16, 0.42, 0.31, 0.27, 0.36, 0.34, 0.26, 0.22])
+_SIDE = np.interp(COLUMN, [-0.4, 0.05, 0.3, 0.65, 1.05, 1.3, 1.8, 2.6], [0.14, 0.20, 0.24, 0.22, 0.26, 0.22, 0.15, 0.15])
+AVERAGE_ARM = np.interp(LIMB, [0, 0.3, 1, 2], [0.12, 0.105, 0.085, 0.06])
+AVERAGE_LEG = np.interp(LIMB, [0, 0.4, 1, 1.4, 2], [0.20, 0.19, 0.125, 0.12, 0.08])
+
+
+@dataclass(frozen=True)
+class BodyMeasure:
+    """Raw measurements, one row a frame (K column stations, S limb stations; sides are picture-left, picture-right).
+
+    `edges` [T, K, 2] signed offsets in torso lengths; `arms`, `legs` [T, 2, S, 2] likewise for the person's left and right limb;
+    `*_trust` 0-1 of the same shapes; `hem` and `waist` [T] the stations where the old top ends and the old lower garment begins, NaN
+    where unseen; `cuffs` [T, 2] the arm stations where the old sleeves end, `trouser_hems` [T, 2] likewise on the legs; `unit` [T]
+    the torso length in pixels; `visible` [T] bool.
+    """
+
+    edges: np.ndarray
+    edges_trust: np.ndarray
+    arms: np.ndarray
+    arms_trust: np.ndarray
+    legs: np.ndarray
+    legs_trust: np.ndarray
+    hem: np.ndarray
+    waist: np.ndarray
+    cuffs: np.ndarray
+    trouser_hems: np.ndarray
+    unit: np.ndarray
+    visible: np.ndarray
+
+    @staticmethod
+    def stack(rows: list[BodyMeasure]) -> BodyMeasure:
+        """Several spans, one after the other."""
+        return BodyMeasure(**{f.name: np.concatenate([getattr(r, f.name) for r in rows]) for f in fields(BodyMeasure)})
+
+
+def middle(points: np.ndarray, a: int, b: int) -> np.ndarray:
+    return (points[a] + points[b]) / 2
+
+
+def torso_unit(points: np.ndarray) -> float:
+    """The torso's length in pixels as far as foreshortening lets see: the longest of what torso, shoulders and thighs suggest."""
+    spine = np.linalg.norm(middle(points, 11, 12) - middle(points, 23, 24))
+    shoulders = np.linalg.norm(points[11] - points[12])
+    thighs = max(np.linalg.norm(points[hip] - points[knee]) for hip, knee, _ in LEGS)
+    return float(max(spine, shoulders / 0.85, min(thighs / 0.9, 1.6 * spine), 4.0))
+
+
+def column_axis(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The column's middle line at every station: `(centres [K, 2], across [K, 2])`, `across` of length one pointing to the picture's right."""
+    neck, hips = middle(points, 11, 12), middle(points, 23, 24)
+    knees, ankles = middle(points, 25, 26), middle(points, 27, 28)
+    stations = np.array([0.0, 1.0, 1.8, 2.6])
+    knots = np.stack([neck, hips, knees, ankles])
+    centres = np.stack([np.interp(COLUMN, stations, knots[:, i]) for i in (0, 1)], -1)
+    above = COLUMN < 0
+    centres[above] = neck - (neck - hips) * COLUMN[above, None]
+    tangent = np.gradient(centres, axis=0)
+    kernel = np.array([1, 2, 3, 2, 1]) / 9.0
+    padded = np.pad(tangent, ((2, 2), (0, 0)), mode="edge")
+    tangent = np.stack([np.convolve(padded[:, i], kernel, "valid") for i in (0, 1)], -1)
+    across = np.stack([tangent[:, 1], -tangent[:, 0]], -1)
+    across /= np.maximum(np.linalg.norm(across, axis=-1, keepdims=True), 1e-6)
+    # A raised shoulder tilts the top of the column; a side view's shoulder line says nothing.
+    line = points[11] - points[12]
+    line = line if line @ across[4] >= 0 else -line
+    sure = np.clip((np.linalg.norm(line) / max(torso_unit(points), 1) - 0.35) / 0.25, 0, 1)
+    share = sure * np.interp(COLUMN, [-0.4, 0.1, 0.6], [0.8, 0.8, 0.0])[:, None]
+    across = across * (1 - share) + share * line / max(np.linalg.norm(line), 1e-6)
+    return centres, across / np.maximum(np.linalg.norm(across, axis=-1, keepdims=True), 1e-6)
+
+
+def limb_axis(points: np.ndarray, joints: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """A limb's bone at the LIMB stations, and the unit normals (across), turned smoothly around the middle joint: two [S, 2]."""
+    knots = points[list(joints)]
+    centres = np.stack([np.interp(LIMB, [0, 1, 2], knots[:, i]) for i in (0, 1)], -1)
+    upper, lower = knots[1] - knots[0], knots[2] - knots[1]
+    upper, lower = (v / max(np.linalg.norm(v), 1e-6) for v in (upper, lower))
+    mix = np.clip((LIMB - 0.7) / 0.6, 0, 1)[:, None]
+    tangent = upper * (1 - mix) + lower * mix
+    tangent /= np.maximum(np.linalg.norm(tangent, axis=-1, keepdims=True), 0.2)
+    return centres, np.stack([tangent[:, 1], -tangent[:, 0]], -1)
+
+
+def _read(labels: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Labels at pixel points [..., 2], and whether the point lies in the picture."""
+    height, width = labels.shape
+    x, y = np.floor(points[..., 0]).astype(int), np.floor(points[..., 1]).astype(int)
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    return labels[np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)], inside
+
+
+def _runs(kind: np.ndarray, inside: np.ndarray, *, gap: int) -> tuple[np.ndarray, np.ndarray]:
+    """How far each row of `kind` [R, N] (1 part of it, 0 passes through, -1 ends it) reaches from its first entry: (index, sure)."""
+    rows, count = kind.shape
+    reach = np.zeros(rows)
+    missed = np.zeros(rows, int)
+    open_ = np.ones(rows, bool)
+    sure = np.zeros(rows, bool)
+    for i in range(count):
+        hit = open_ & (kind[:, i] == 1) & inside[:, i]
+        reach[hit] = i
+        missed = np.where(hit, 0, missed + (kind[:, i] == -1))
+        ends = open_ & ((missed > gap) | ~inside[:, i])
+        # An end is sure when bare background or another part follows at once, not an arm or hair that may hide more.
+        sure |= ends & inside[:, i] & (i - reach <= gap + 2)
+        open_ &= ~ends
+    return reach, sure
+
+
+def _scan(labels: np.ndarray, centres: np.ndarray, across: np.ndarray, unit: float, part: np.ndarray, through: np.ndarray):
+    """Edges of a part along lines across its axis: `(offsets [K, 2] in torso lengths, trust [K, 2])`."""
+    half = STEPS // 2
+    step = REACH / half
+    table = np.where(part, 1, np.where(through, 0, -1))
+    offsets, trust = [], []
+    for sign in (-1, 1):
+        points = centres[:, None] + across[:, None] * (np.arange(half + 1) * step * sign * unit)[None, :, None]
+        found, inside = _read(labels, points)
+        reach, sure = _runs(table[found], inside, gap=2)
+        started = (table[found[:, :4]] == 1).any(1)
+        offsets.append(sign * (reach + 0.5) * step)
+        trust.append((sure & started).astype(np.float64))
+    return np.stack(offsets, -1), np.stack(trust, -1)
+
+
+def _distance_to_arms(points: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
+    """Pixels from `points` [..., 2] to the nearest arm bone, shoulders themselves left out."""
+    best = np.full(points.shape[:-1], np.inf)
+    for joints in ARMS:
+        knots = keypoints[list(joints)]
+        start = knots[0] + (knots[1] - knots[0]) * 0.25
+        for a, b in ((start, knots[1]), (knots[1], knots[2])):
+            along = b - a
+            share = np.clip(((points - a) @ along) / max(along @ along, 1e-6), 0, 1)
+            best = np.minimum(best, np.linalg.norm(points - (a + share[..., None] * along), axis=-1))
+    return best
+
+
+def _last(flags: np.ndarray, stations: np.ndarray, *, after: int = 0) -> float:
+    """The station half a step past the last True of the first run (gaps of one forgiven); NaN if there is none."""
+    end = -1
+    for i in range(after, len(flags)):
+        if flags[i]:
+            end = i
+        elif end >= 0 and i - end > 1:
+            break
+    return float(stations[end] + (stations[1] - stations[0]) / 2) if end >= 0 else np.nan
+
+
+def _boundaries(labels: np.ndarray, centres: np.ndarray, across: np.ndarray, edges: np.ndarray, unit: float) -> tuple[float, float]:
+    """Where on the column the old top ends and the old lower garment begins, read along several lines near the middle."""
+    fine = np.arange(0.3, 2.6, 0.02)
+    base = np.stack([np.interp(fine, COLUMN, centres[:, i]) for i in (0, 1)], -1)
+    normal = np.stack([np.interp(fine, COLUMN, across[:, i]) for i in (0, 1)], -1)
+    left, right = (np.interp(fine, COLUMN, edges[:, i]) for i in (0, 1))
+    hems, waists = [], []
+    for share in (0.25, 0.4, 0.5, 0.6, 0.75):
+        found, inside = _read(labels, base + normal * ((left + (right - left) * share) * unit)[:, None])
+        top = UPPER[found] & inside
+        if top[:20].any():
+            last = _last(top | (COVER[found] & inside), fine)
+            if inside[min(np.searchsorted(fine, last) + 2, len(fine) - 1)]:
+                hems.append(last)
+        low = np.flatnonzero(LOWER[found] & inside)
+        if len(low):
+            waists.append(fine[low[0]])
+    return (float(np.median(hems)) if hems else np.nan), (float(np.median(waists)) if waists else np.nan)
+
+
+def measure_frame(keypoints: np.ndarray, labels: np.ndarray, visible: bool) -> BodyMeasure:
+    """One frame's measurements. `keypoints` [33, 3] in the pixels of `labels` [H, W] uint8 (CIHP). A frame without a person gives zero trust."""
+    shape = (1, len(COLUMN), 2), (1, 2, len(LIMB), 2)
+    nothing = np.full(1, np.nan)
+    if not visible:
+        zero, limb = np.zeros(shape[0]), np.zeros(shape[1])
+        nan2 = np.full((1, 2), np.nan)
+        return BodyMeasure(zero, zero, limb, limb, limb, limb, nothing, nothing, nan2, nan2, np.full(1, 1.0), np.zeros(1, bool))
+    points = keypoints[:, :2].astype(np.float64)
+    unit = torso_unit(points)
+    centres, across = column_axis(points)
+    edges, trust = _scan(labels, centres, across, unit, TRUNK, COVER)
+    at = centres[:, None] + across[:, None] * edges[..., None] * unit
+    near_arm = _distance_to_arms(at, points) < 0.17 * unit
+    trust = trust * np.where(near_arm, 0.02, 1.0)
+    hem, waist = _boundaries(labels, centres, across, edges, unit)
+    arms, arms_trust, cuffs = _limbs(labels, points, unit, ARMS, UPPER | BARE_ARM, UPPER)
+    legs, legs_trust, hems = _limbs(labels, points, unit, LEGS, LEG, LOWER | UPPER)
+    row = (edges, trust, arms, arms_trust, legs, legs_trust)
+    return BodyMeasure(*(a[None] for a in row), np.full(1, hem), np.full(1, waist), cuffs[None], hems[None], np.full(1, unit), np.ones(1, bool))
+
+
+def _limbs(labels, points, unit, limbs, part, cloth):
+    """Edges of two limbs [2, S, 2], their trust, and where cloth ends on each [2]."""
+    edges, trusts, ends = [], [], []
+    for joints in limbs:
+        centres, across = limb_axis(points, joints)
+        edge, trust = _scan(labels, centres, across, unit, part, np.zeros(256, bool))
+        wide = np.abs(edge) > 0.34
+        trust = np.where(wide, 0.0, trust)
+        fine = np.arange(0.1, 2.2, 0.02)
+        line = np.stack([np.interp(fine, LIMB, centres[:, i], right=np.nan) for i in (0, 1)], -1)
+        beyond = np.isnan(line[:, 0])
+        line[beyond] = centres[-1] + (centres[-1] - centres[-2]) / 0.2 * (fine[beyond] - 2.0)[:, None]
+        found, inside = _read(labels, line)
+        ends.append(_last(cloth[found] & inside, fine))
+        edges.append(edge)
+        trusts.append(trust)
+    return np.stack(edges), np.stack(trusts), np.array(ends)
+
+
+@dataclass(frozen=True)
+class Body:
+    """A shot's body, solved over time: `edges` [T, K, 2], `arms` and `legs` [T, 2, S, 2] in torso lengths, `unit` [T] pixels,
+    and how the old clothes are worn in this shot: `hem`, `waist` column stations, `cuffs`, `trouser_hems` [2] limb stations (NaN: none)."""
+
+    edges: np.ndarray
+    arms: np.ndarray
+    legs: np.ndarray
+    unit: np.ndarray
+    hem: float
+    waist: float
+    cuffs: np.ndarray
+    trouser_hems: np.ndarray
+
+
+def solve_body(measure: BodyMeasure, keypoints: np.ndarray, yaw: np.ndarray, *, rate: float = 25.0) -> Body:
+    """The measurements of one shot made whole: smoothed with past and future, gaps filled from what the shot itself shows of the body.
+
+    `keypoints` [T, 33, 3] and `yaw` [T] as in PoseTrack; `rate` in frames/s sets how much smoothing a second gets.
+    """
+    seen = measure.visible.astype(np.float64)
+    strength = (rate / 25.0) ** 4
+    unit = np.exp(whittaker(np.log(np.maximum(measure.unit, 1e-3)), seen, 2000.0 * strength))
+    facing = np.abs(np.cos(yaw))[:, None]
+    expected = np.sqrt((_FRONT * facing) ** 2 + (_SIDE**2) * (1 - facing**2))
+    edges = _solve_edges(measure, expected, unit, strength)
+    top = _shoulder_edges(keypoints, yaw, unit, measure.visible, strength)
+    blend = np.clip((COLUMN - TOP) / (ARMPIT - TOP), 0, 1)[None, :, None]
+    edges = top[:, None] * (1 - blend) + edges * blend
+    arms = _solve_limbs(measure.arms, measure.arms_trust, AVERAGE_ARM, seen, strength)
+    legs = _solve_limbs(measure.legs, measure.legs_trust, AVERAGE_LEG, seen, strength)
+    with np.errstate(all="ignore"):
+        return Body(edges, arms, legs, unit, _typical(measure.hem), _typical(measure.waist),
+                    np.array([_typical(c) for c in measure.cuffs.T]), np.array([_typical(c) for c in measure.trouser_hems.T]))  # fmt: skip
+
+
+def _typical(values: np.ndarray) -> float:
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if len(known) > max(2, 0.1 * len(values)) or len(values) < 4 and len(known) else float("nan")
+
+
+def _solve_edges(measure: BodyMeasure, expected: np.ndarray, unit: np.ndarray, strength: float) -> np.ndarray:
+    signs = np.array([-1.0, 1.0])
+    prior = expected[..., None] * signs
+    ratio = measure.edges * (measure.unit / unit)[:, None, None] / prior
+    trust = measure.edges_trust * np.clip((1.75 - ratio) / 0.3, 0, 1) * np.clip((ratio - 0.45) / 0.15, 0, 1)
+    # What this shot shows of the body, station by station, stands in where an arm hides the edge.
+    learned = np.ones(len(COLUMN))
+    for k in range(len(COLUMN)):
+        r, w = ratio[:, k].ravel(), trust[:, k].ravel()
+        sure = w > 0.5
+        learned[k] = np.median(r[sure]) if sure.sum() >= 3 else np.nan
+    known = np.isfinite(learned)
+    learned = np.interp(COLUMN, COLUMN[known], learned[known]) if known.any() else np.ones(len(COLUMN))
+    learned = np.clip(learned, 0.75, 1.4)
+    out = np.empty_like(measure.edges)
+    for side in (0, 1):
+        weight = trust[:, :, side]
+        anchor = 0.03 * measure.visible[:, None]
+        value = (weight * np.nan_to_num(ratio[:, :, side]) + anchor * learned) / np.maximum(weight + anchor, 1e-9)
+        smooth = whittaker(value, weight + anchor, 6.0 * strength)
+        out[..., side] = np.clip(smooth, 0.5, 1.8) * prior[..., side]
+    return out
+
+
+def _shoulder_edges(keypoints: np.ndarray, yaw: np.ndarray, unit: np.ndarray, visible: np.ndarray, strength: float) -> np.ndarray:
+    """Where the shoulder seams are on the top line, signed, in torso lengths: [T, 2]."""
+    out = np.zeros((len(keypoints), 2))
+    for t in np.flatnonzero(visible):
+        points = keypoints[t, :, :2].astype(np.float64)
+        centres, across = column_axis(points)
+        origin = int(np.searchsorted(COLUMN, -1e-6))
+        offset = sorted(float((points[j] - centres[origin]) @ across[origin]) / unit[t] for j in (11, 12))
+        depth = 0.17 * abs(np.sin(yaw[t])) + 0.07 * abs(np.cos(yaw[t]))
+        out[t] = min(offset[0] - depth, -0.16), max(offset[1] + depth, 0.16)
+    return whittaker(out, visible.astype(float), 2.0 * strength)
+
+
+def _solve_limbs(edges: np.ndarray, trust: np.ndarray, prior: np.ndarray, seen: np.ndarray, strength: float) -> np.ndarray:
+    """[T, 2, S, 2]: limb edges smoothed, each side on its own; where unsure, the shot's median, and that within reason of an average limb."""
+    out = np.empty_like(edges)
+    for limb in (0, 1):
+        for side, sign in ((0, -1.0), (1, 1.0)):
+            values, weight = np.abs(edges[:, limb, :, side]), trust[:, limb, :, side]
+            typical = np.array([np.median(v[w > 0.5]) if (w > 0.5).sum() >= 3 else p for v, w, p in zip(values.T, weight.T, prior)])
+            typical = np.clip(typical, 0.7 * prior, 2.4 * prior)
+            weight = weight * (values < 1.8 * typical)
+            anchor = 0.05 * seen[:, None]
+            mixed = (weight * values + anchor * typical) / np.maximum(weight + anchor, 1e-9)
+            out[:, limb, :, side] = sign * whittaker(mixed, weight + anchor, 6.0 * strength)
+    return out

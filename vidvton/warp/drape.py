@@ -1,0 +1,99 @@
+"""From control points to pixels: which point of the garment picture shows at which pixel of the frame.
+
+All maps are made on a coarse raster (cells of `step` pixels) and enlarged afterwards: they are smooth, the picture is not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from vidvton.values import Part
+from vidvton.warp.fit import WIDE, FittedPanel
+from vidvton.warp.grid import extend, invert_lattice
+from vidvton.warp.panels import ACROSS, Panel
+
+
+OUTSIDE = 9.0  # `across` where a panel does not reach
+
+
+@dataclass(frozen=True)
+class PanelMap:
+    """One panel in one frame on a raster: `read` [h, w, 2] points of the garment picture, `back` [h, w] 0-1 how much of the garment's
+    back shows, `across` [h, w] from the outlines at -1 and +1, `station` [h, w], `share` [h, w] 0-1 down the panel, `material` [h, w] the
+place across the cloth at -1 to +1, `reach` [h, w] 0-1 where the lattice lies, `near` the part's depth (negative: before the trunk)."""
+
+    part: Part
+    read: np.ndarray
+    back: np.ndarray
+    across: np.ndarray
+    station: np.ndarray
+    share: np.ndarray
+    material: np.ndarray
+    reach: np.ndarray
+    near: float
+
+
+def map_panel(fitted: FittedPanel, t: int, yaw: float, size: tuple[int, int], *, step: float, offset: np.ndarray | None = None) -> PanelMap:
+    """The panel of frame `t` on a raster of (h, w) `size`; `offset` [rows, columns, 2] shifts the cloth in (across, station)."""
+    panel = fitted.panel
+    plane = np.stack(np.meshgrid(fitted.stations, WIDE, indexing="ij")[::-1], -1)
+    inverse, weight = invert_lattice(fitted.nodes(t), plane, size, step=step)
+    inverse, known = extend(inverse, weight)
+    across, station = np.where(known, inverse[..., 0], OUTSIDE), inverse[..., 1]
+    turn = _turn(panel, across, station, fitted, t) + yaw
+    turn = (turn + np.pi) % (2 * np.pi) - np.pi
+    on_front = np.abs(turn) <= np.pi / 2
+    material = np.where(on_front, turn, np.sign(turn) * (np.pi - np.abs(turn))) / (np.pi / 2)
+    edge = (np.abs(turn) - np.pi / 2) / 0.12
+    back = np.clip(edge + 0.5, 0, 1).astype(np.float32)
+    share = (station - panel.stations[0]) / max(panel.stations[-1] - panel.stations[0], 1e-6)
+    place, height = material, station
+    if offset is not None:
+        shift = _read_offset(offset, material, share)
+        place, height = material + shift[..., 0], station + shift[..., 1]
+    read = read_lattice(panel, place, height)
+    material, share = material.astype(np.float32), share.astype(np.float32)
+    return PanelMap(panel.part, read, back, across, station, share, material, np.clip(weight * 4, 0, 1), float(fitted.near[t]))
+
+
+def _turn(panel: Panel, across: np.ndarray, station: np.ndarray, fitted: FittedPanel, t: int) -> np.ndarray:
+    """The angle around the part at each pixel, radians, 0 at its middle line.
+
+    Cloth keeps its scale in the middle and hides its surplus at the sides: with the body `a` times as wide as the flat cloth, the
+    middle's slope is `a` and a cubic takes up the rest.
+    """
+    left, right = fitted.points[t, :, 0], fitted.points[t, :, -1]
+    width = np.linalg.norm(right - left, axis=-1) / 2
+    down = fitted.points[t, 1:, 1] - fitted.points[t, :-1, 1]
+    unit = np.linalg.norm(down, axis=-1).sum() / max(fitted.controls[-1] - fitted.controls[0], 1e-6)
+    if panel.part not in (Part.TORSO, Part.SKIRT):
+        unit = unit / (0.6 if panel.part in (Part.LEFT_SLEEVE, Part.RIGHT_SLEEVE) else 0.8)
+    flat = np.interp(fitted.controls, panel.stations, panel.half_widths) * unit
+    slope = np.clip(width / np.maximum(flat, 1e-6), 0.6, 1.0)
+    slope = np.interp(station, fitted.controls, slope)
+    s = np.clip(across, -1.0, 1.0)
+    beyond = across - s
+    return (np.pi / 2) * (slope * s + (1 - slope) * s**3 + beyond * 0.3)
+
+
+def read_lattice(panel: Panel, material: np.ndarray, station: np.ndarray) -> np.ndarray:
+    """Points of the garment picture [h, w, 2] at material coordinates: `material` -1 to 1 across, `station` along."""
+    row = np.interp(station, panel.stations, np.arange(len(panel.stations))).astype(np.float32)
+    column = ((np.clip(material, -1.02, 1.02) + 1) / 2 * (len(ACROSS) - 1)).astype(np.float32)
+    return cv2.remap(panel.lattice, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _read_offset(offset: np.ndarray, material: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """The cloth's shift [h, w, 2] at `material` across and `share` down, from its small grid [rows, columns, 2]."""
+    rows, columns = offset.shape[:2]
+    row = np.clip(share * rows - 0.5, 0, rows - 1).astype(np.float32)
+    column = np.clip((material + 1) / 2 * columns - 0.5, 0, columns - 1).astype(np.float32)
+    return cv2.remap(offset.astype(np.float32), column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def enlarge(raster: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A raster's values [h, w(, C)] at every pixel of (height, width) `size` (bilinear, cell centres kept)."""
+    return cv2.resize(raster, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)

@@ -1,0 +1,164 @@
+"""Where every panel's control points lie on the body, frame by frame.
+
+A panel is held by a few control points: rows at body stations, three across (the two outlines and the middle). A thin-plate spline
+carries the dense lattice along, so one frame is one small matrix product (`tps.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vidvton.values import Part
+from vidvton.warp.body import ARMPIT, ARMS, AVERAGE_ARM, COLUMN, LEGS, LIMB, TOP, Body, column_axis, limb_axis
+from vidvton.warp.panels import CROTCH_ON_LEG, CROTCH_STATION, THIGH, Panel
+from vidvton.warp.tps import tps_basis
+
+SIDES = np.array([-1.0, 0.0, 1.0])
+WIDE = np.linspace(-1.3, 1.3, 14)  # the dense lattice reaches beyond the outlines, so that it can be read on them
+ASPECT = 0.35  # half a panel's width against a station, for the spline's own plane
+
+
+@dataclass(frozen=True)
+class FittedPanel:
+    """A panel on the body: `controls` [C] stations, `points` [T, C, 3, 2] pixels of its control points, `near` [T] depth (smaller is
+    in front), `basis` [R * 14, C * 3] the spline from control points to the dense lattice over `stations` [R] x `WIDE`."""
+
+    panel: Panel
+    controls: np.ndarray
+    points: np.ndarray
+    near: np.ndarray
+    basis: np.ndarray
+    stations: np.ndarray
+
+    def nodes(self, t: int) -> np.ndarray:
+        """The dense lattice of frame `t`: [R, 14, 2] pixels."""
+        return (self.basis @ self.points[t].reshape(-1, 2)).reshape(len(self.stations), len(WIDE), 2)
+
+
+def fit_panels(panels: tuple[Panel, ...], body: Body, keypoints: np.ndarray, depth: np.ndarray, yaw: np.ndarray) -> tuple[FittedPanel, ...]:
+    """Every panel's control points over a shot. `keypoints` [T, 33, 3] pixels, `depth` [T, 33], `yaw` [T] radians, as in PoseTrack."""
+    fitted = []
+    for panel in panels:
+        low, high = panel.stations[0], panel.stations[-1]
+        controls = np.linspace(low, high, int(np.clip(np.ceil((high - low) / 0.16), 5, 18)))
+        rows = [_place(panel, controls, body, keypoints, yaw, t) for t in range(len(keypoints))]
+        dense = np.linspace(low, high, int(np.clip(np.ceil((high - low) / 0.06), 8, 48)))
+        plane = np.stack(np.meshgrid(controls, SIDES * ASPECT, indexing="ij"), -1).reshape(-1, 2)
+        query = np.stack(np.meshgrid(dense, WIDE * ASPECT, indexing="ij"), -1).reshape(-1, 2)
+        fitted.append(FittedPanel(panel, controls, np.stack(rows), _nearness(panel.part, depth), tps_basis(plane, query), dense))
+    return tuple(fitted)
+
+
+def _nearness(part: Part, depth: np.ndarray) -> np.ndarray:
+    """Depth of a part against the trunk, in pixels: negative is in front of it."""
+    trunk = depth[:, [11, 12, 23, 24]].mean(1)
+    if part in (Part.LEFT_SLEEVE, Part.RIGHT_SLEEVE):
+        shoulder, elbow, wrist = ARMS[0 if part == Part.LEFT_SLEEVE else 1]
+        return (depth[:, shoulder] + 2 * depth[:, elbow] + depth[:, wrist]) / 4 - trunk
+    if part in (Part.LEFT_LEG, Part.RIGHT_LEG):
+        return depth[:, list(LEGS[0 if part == Part.LEFT_LEG else 1])].mean(1) - trunk
+    return np.zeros(len(depth))
+
+
+def _place(panel: Panel, controls: np.ndarray, body: Body, keypoints: np.ndarray, yaw: np.ndarray, t: int) -> np.ndarray:
+    """[C, 3, 2]: the control points of one panel in one frame."""
+    points = keypoints[t, :, :2].astype(np.float64)
+    column = _ColumnFrame(points, body, t)
+    if panel.part in (Part.TORSO, Part.SKIRT):
+        left, right = _column_edges(panel, controls, column)
+    elif panel.part in (Part.LEFT_SLEEVE, Part.RIGHT_SLEEVE):
+        left, right = _sleeve_edges(panel, controls, column, points, body, yaw[t], t)
+    else:
+        left, right = _leg_edges(panel, controls, column, points, body, yaw[t], t)
+    share = (SIDES + 1)[None, :, None] / 2
+    return left[:, None] * (1 - share) + right[:, None] * share
+
+
+class _ColumnFrame:
+    """One frame's column, to be asked for points by station and share across."""
+
+    def __init__(self, points: np.ndarray, body: Body, t: int) -> None:
+        self.centres, self.across = column_axis(points)
+        self.edges, self.unit = body.edges[t], float(body.unit[t])
+
+    def at(self, stations: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+        """Points [N, 2] at `stations` [N], `offsets` [N] torso lengths to the picture's right of the middle line."""
+        inside = np.clip(stations, COLUMN[0], COLUMN[-1])
+        base = np.stack([np.interp(inside, COLUMN, self.centres[:, i]) for i in (0, 1)], -1)
+        normal = np.stack([np.interp(inside, COLUMN, self.across[:, i]) for i in (0, 1)], -1)
+        along = np.stack([-normal[:, 1], normal[:, 0]], -1)
+        return base + normal * (offsets * self.unit)[:, None] + along * ((stations - inside) * self.unit)[:, None]
+
+    def edge(self, stations: np.ndarray, side: int) -> np.ndarray:
+        """Signed offset of the outline, in torso lengths."""
+        return np.interp(stations, COLUMN, self.edges[:, side])
+
+
+def _column_edges(panel: Panel, controls: np.ndarray, column: _ColumnFrame) -> tuple[np.ndarray, np.ndarray]:
+    half = np.interp(controls, panel.stations, panel.half_widths)
+    # Below the hips a skirt hangs by its own cut; above them, and on tops, cloth lies on the body.
+    hangs = np.clip((controls - 0.85) / 0.3, 0, 1) * (panel.part == Part.SKIRT or panel.hem > 1.45)
+    ends = []
+    for side, sign in ((0, -1.0), (1, 1.0)):
+        outline = np.abs(column.edge(controls, side))
+        outline = outline * (1 - hangs) + np.clip(outline, half, 1.3 * half) * hangs
+        ends.append(column.at(controls, sign * outline))
+    return ends[0], ends[1]
+
+
+def _sleeve_edges(panel, controls, column, points, body, yaw, t):
+    is_left = panel.part == Part.LEFT_SLEEVE
+    centres, across, widths = _limb(points, ARMS[0 if is_left else 1], body.arms[t, 0 if is_left else 1], controls)
+    # Flat sleeves are half a tube's girth wide: worn, they show about four fifths of that, but never far from what the arm fills.
+    cut = 0.8 * np.interp(controls, panel.stations, panel.half_widths)
+    facing = np.cos(yaw)
+    side = 1 if is_left == (facing > 0) else 0
+    average = np.interp(np.clip(controls, 0, 2), LIMB, AVERAGE_ARM)
+    ends = []
+    for k, sign in ((0, -1.0), (1, 1.0)):
+        most = np.where(k == side, 1.5, 1.25) * np.minimum(widths[:, k], 1.6 * average)
+        width = np.clip(np.maximum(widths[:, k], cut), 0, most)
+        ends.append(centres + across * (sign * width * body.unit[t])[:, None])
+    # At the shoulder the sleeve begins along the arm-hole, from the seam's end down to the armpit.
+    stations = np.array([TOP - 0.09, ARMPIT])
+    tip, armpit = column.at(stations, np.array([column.edge(np.array([TOP]), side)[0], column.edge(np.array([ARMPIT]), side)[0]]))
+    fade = np.clip(1 - controls / 0.42, 0, 1)[:, None] * np.clip((abs(facing) - 0.15) / 0.45, 0, 1)
+    inner, outer = (0, 1) if side == 1 else (1, 0)
+    shift = (points[ARMS[0 if is_left else 1][1]] - points[ARMS[0 if is_left else 1][0]]) * np.maximum(controls, 0)[:, None]
+    ends[outer] = ends[outer] * (1 - fade) + (tip + shift) * fade
+    ends[inner] = ends[inner] * (1 - fade) + (armpit + shift * 0.35) * fade
+    return ends[0], ends[1]
+
+
+def _limb(points, joints, edges, controls):
+    """Bone points, normals and absolute widths [C, 2] at limb stations; beyond the last joint the last bone goes on."""
+    centres, across = limb_axis(points, joints)
+    inside = np.clip(controls, 0, 2)
+    base = np.stack([np.interp(inside, LIMB, centres[:, i]) for i in (0, 1)], -1)
+    normal = np.stack([np.interp(inside, LIMB, across[:, i]) for i in (0, 1)], -1)
+    first, last = points[joints[1]] - points[joints[0]], points[joints[2]] - points[joints[1]]
+    base = base + last * np.maximum(controls - 2, 0)[:, None] + first * np.minimum(controls, 0)[:, None]
+    widths = np.stack([np.interp(inside, LIMB, np.abs(edges[:, k])) for k in (0, 1)], -1)
+    return base, normal, widths
+
+
+def _leg_edges(panel, controls, column, points, body, yaw, t):
+    is_left = panel.part == Part.LEFT_LEG
+    index = 0 if is_left else 1
+    centres, across, widths = _limb(points, LEGS[index], body.legs[t, index], controls)
+    unit = body.unit[t]
+    cut = 0.8 * np.interp(controls, panel.stations, panel.half_widths)
+    lower = [centres + across * (sign * np.clip(np.maximum(widths[:, k], np.minimum(cut, 2.0 * widths[:, k])), 0, 0.42) * unit)[:, None]
+             for k, sign in ((0, -1.0), (1, 1.0))]  # fmt: skip
+    # Above the crotch the two legs share the column; the seam between them turns with the body.
+    waist = 1.0 + panel.stations[0] * THIGH
+    height = np.interp(controls, [panel.stations[0], CROTCH_ON_LEG, CROTCH_ON_LEG + 0.3], [waist, CROTCH_STATION, CROTCH_STATION + 0.12])
+    low, high = column.edge(height, 0), column.edge(height, 1)
+    facing, turn = np.cos(yaw), np.sin(yaw)
+    seam = (low + high) / 2 + (high - low) / 2 * (-turn if facing > 0 else turn)
+    on_right = is_left == (facing > 0)
+    upper = [column.at(height, seam if on_right else low), column.at(height, high if on_right else seam)]
+    mix = np.clip((controls - CROTCH_ON_LEG) / 0.35, 0, 1)[:, None]
+    return tuple(u * (1 - mix) + w * mix for u, w in zip(upper, lower))

@@ -1,0 +1,141 @@
+"""Everything one person wears anew during one shot, fitted once and drawn frame by frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from vidvton.values import Garment, Part
+from vidvton.warp.body import Body
+from vidvton.warp.drape import enlarge, map_panel
+from vidvton.warp.fit import FittedPanel, fit_panels
+from vidvton.warp.layers import SLEEVES, Dressing, Layer, draw_order, enlarged_layer, old_cloth, panel_layer, soften
+from vidvton.warp.lock import lock_to_cloth
+from vidvton.warp.panels import Panel, bare_limbs, panels_for
+from vidvton.warp.shade import Albedo, shading
+from vidvton.warp.texture import make_texture
+from vidvton.warp.undress import fill, kept_in_front
+
+STEP = 4.0  # working pixels a raster cell
+DEFAULT_SKIN = np.float32([0.75, 0.60, 0.52])
+DEFAULT_WAIST = 0.72
+
+Motion = Callable[[], Iterable[tuple[np.ndarray, np.ndarray]]]
+"""Starts the shot's optical flow and labels: frame by frame `(flow [h, w, 2] working pixels, labels [H, W])`."""
+
+
+@dataclass(frozen=True)
+class Wear:
+    """One garment on one shot: `fitted` panels and their `shifts` [T, rows, columns, 2] that hold them to the old cloth's motion."""
+
+    dressing: Dressing
+    fitted: tuple[FittedPanel, ...]
+    shifts: tuple[np.ndarray | None, ...]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One garment in one frame: `under` [h, w, 3] float32 0-255 with `under_alpha` [h, w] (working size) goes where the old garment was,
+    `layers` (output size) on top from back to front, all cloth times `light` [h, w]."""
+
+    under: np.ndarray
+    under_alpha: np.ndarray
+    layers: tuple[Layer, ...]
+    light: np.ndarray
+
+
+@dataclass(frozen=True)
+class Outfit:
+    """The wears of one shot, and what drawing them needs."""
+
+    wears: tuple[Wear, ...]
+    limbs: tuple[FittedPanel, ...]
+    body: Body
+    albedo: Albedo
+    yaw: np.ndarray
+
+    def draw(self, t: int, frame: np.ndarray, labels: np.ndarray, size: tuple[int, int]) -> list[Drawn]:
+        """Frame `t` of the shot, one entry a garment: `frame` [h, w, 3] uint8 and `labels` [h, w] at working size, the cloth drawn at
+        output `size` (height, width)."""
+        light = shading(frame, labels, self.albedo)
+        raster = _raster(labels.shape, STEP)
+        limbs = [map_panel(p, t, self.yaw[t], raster, step=STEP) for p in self.limbs]
+        skin = self.albedo.skin if np.isfinite(self.albedo.skin).all() else DEFAULT_SKIN
+        drawn = []
+        for wear in self.wears:
+            maps = [
+                map_panel(p, t, self.yaw[t], raster, step=STEP, offset=None if shift is None else shift[t])
+                for p, shift in zip(wear.fitted, wear.shifts)
+            ]
+            trunk = next((m for m in maps if m.part in (Part.TORSO, Part.SKIRT)), None)
+            station, across = (None, None) if trunk is None else (enlarge(trunk.station, labels.shape), enlarge(np.abs(trunk.across), labels.shape))
+            old = old_cloth(labels, wear.dressing.category, station, wear.dressing.waist)
+            under, bare = fill(frame, labels, old, wear.dressing, maps, limbs, self._limb_widths(t), skin, light)
+            grown = cv2.dilate(old.astype(np.uint8), np.ones((5, 5))).astype(bool) & ~kept_in_front(labels)
+            order = draw_order(maps)
+            layers = [panel_layer(maps[i], wear.fitted[i].panel.hem, wear.dressing, labels, old, across, limbs, size) for i in order]
+            # Skin bared in front of the trunk lies over it, and under the near sleeve.
+            at = sum(not (maps[i].part in SLEEVES and maps[i].near <= 0) for i in order)
+            layers[at:at] = [enlarged_layer(colour, alpha, size) for colour, alpha in bare]
+            drawn.append(Drawn(under, soften(grown), tuple(x for x in layers if x is not None), light))
+        return drawn
+
+    def _limb_widths(self, t: int) -> dict[Part, np.ndarray]:
+        body = self.body
+        return {Part.LEFT_SLEEVE: body.arms[t, 0], Part.RIGHT_SLEEVE: body.arms[t, 1], Part.LEFT_LEG: body.legs[t, 0], Part.RIGHT_LEG: body.legs[t, 1]}
+
+
+def _raster(size: tuple[int, int], step: float) -> tuple[int, int]:
+    return -(-size[0] // int(step)), -(-size[1] // int(step))
+
+
+def fit_outfit(
+    garments: tuple[Garment, ...],
+    body: Body,
+    albedo: Albedo,
+    keypoints: np.ndarray,
+    depth: np.ndarray,
+    yaw: np.ndarray,
+    *,
+    zoom: float = 1.0,
+    motion: Motion | None = None,
+    flow_step: float = 8.0,
+) -> Outfit:
+    """Fits every garment to one shot. `keypoints` [T, 33, 3], `depth` [T, 33] in working pixels, `yaw` [T] radians; `zoom` output pixels
+    a working pixel (how large the picture must be kept); with `motion`, whose flow has cells of `flow_step` working pixels, the cloth
+    follows the old cloth's surface."""
+    wears = []
+    for garment in garments:
+        panels = panels_for(garment, body)
+        first = panels[0]
+        # Picture pixels a torso length, read off the panel itself, decide how large the picture must stay.
+        flat = float(np.ptp(first.lattice[:, 0, 1]) / max(np.ptp(first.stations), 1e-6))
+        scale = float(np.clip(1.25 * np.median(body.unit) * zoom / flat, 0.05, 1.0))
+        texture = make_texture(garment, scale=scale, torso=flat)
+        factor = np.float32(texture.alpha.shape[0] / garment.alpha.shape[0])
+        fitted = fit_panels(tuple(_scaled(p, factor) for p in panels), body, keypoints, depth, yaw)
+        waist = body.waist if np.isfinite(body.waist) else DEFAULT_WAIST
+        dressing = Dressing(garment.category, texture, first.tucked, waist)
+        shifts = tuple(_lock(f, dressing, yaw, motion, flow_step) for f in fitted)
+        wears.append(Wear(dressing, fitted, shifts))
+    return Outfit(tuple(wears), fit_panels(bare_limbs(), body, keypoints, depth, yaw), body, albedo, yaw)
+
+
+def _scaled(panel: Panel, factor: np.float32) -> Panel:
+    return replace(panel, lattice=panel.lattice * factor)
+
+
+def _lock(fitted: FittedPanel, dressing: Dressing, yaw: np.ndarray, motion: Motion | None, step: float) -> np.ndarray | None:
+    if motion is None or len(yaw) < 3:
+        return None
+
+    def steps() -> Iterable[tuple[np.ndarray, np.ndarray]]:
+        for flow, labels in motion():
+            cloth = old_cloth(labels, "full", None, dressing.waist)
+            small = cv2.resize(cloth.astype(np.uint8), flow.shape[1::-1], interpolation=cv2.INTER_AREA)
+            yield flow, small > 0
+
+    return lock_to_cloth(fitted, yaw, steps(), step=step)

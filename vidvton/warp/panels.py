@@ -1,0 +1,231 @@
+"""A flat garment picture as panels: for each part, which point of the picture lies at which place of the body.
+
+A panel is a small lattice of picture points. Its rows are body stations (see `body.py`), its columns run across, from the picture's left
+at -1 to its right at +1, as a front view shows the garment: the wearer's left is at +1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from vidvton.values import Garment, Part
+from vidvton.warp.body import COLUMN, Body
+
+ACROSS = np.linspace(-1, 1, 9)
+SEAM_STATION = -0.06  # the outer end of the shoulder seam lies a little above the joint
+CROTCH_STATION, CROTCH_ON_LEG = 1.16, 0.16
+THIGH = 0.8  # a thigh or a shin in torso lengths
+UPPER_ARM = 0.60  # an upper arm in torso lengths
+TUCKED = 0.82  # an old top this much shorter than the new one's natural length is worn tucked in, so the new one is too
+
+
+@dataclass(frozen=True)
+class Panel:
+    """`part` of the garment; `stations` [R] ascending body stations; `lattice` [R, 9, 2] picture points; `half_widths` [R] of the flat
+    garment at those rows in torso lengths; `hem` the station where the cloth ends; `tucked`: the old garment's edge hides the hem."""
+
+    part: Part
+    stations: np.ndarray
+    lattice: np.ndarray
+    half_widths: np.ndarray
+    hem: float
+    tucked: bool = False
+
+
+def panels_for(garment: Garment, body: Body) -> tuple[Panel, ...]:
+    """The panels of `garment` on this shot's `body`: how long it falls depends on how the old clothes are worn."""
+    parts = garment.parts.numpy()
+    if garment.category == "lower":
+        return _skirt(garment, parts, body) if (parts == Part.SKIRT).any() else _trousers(garment, parts, body)
+    column, scale = _column(garment, parts, body)
+    return (column, *_sleeves(garment, parts, body, scale))
+
+
+def _point(garment: Garment, name: str) -> np.ndarray | None:
+    x, y, score = garment.landmark(name)
+    return np.array([x, y]) if score > 0 else None
+
+
+def _row_extents(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Rows that the mask touches, its left and right end in each (robust, smoothed along the rows), and which rows are full."""
+    rows = np.flatnonzero(mask.any(1))
+    rows = np.arange(rows[0], rows[-1] + 1)
+    left = np.array([np.argmax(mask[r]) if mask[r].any() else -1 for r in rows], np.float64)
+    right = np.array([mask.shape[1] - np.argmax(mask[r][::-1]) if mask[r].any() else -1 for r in rows], np.float64)
+    empty = left < 0
+    if empty.any():
+        for ends in (left, right):
+            ends[empty] = np.interp(rows[empty], rows[~empty], ends[~empty])
+    width = max(3, len(rows) // 40 * 2 + 1)
+    smooth = [cv2.GaussianBlur(e[:, None], (1, width), 0, borderType=cv2.BORDER_REPLICATE)[:, 0] for e in (left, right)]
+    return rows + 0.5, smooth[0], smooth[1], ~empty
+
+
+def _column(garment: Garment, parts: np.ndarray, body: Body) -> tuple[Panel, float]:
+    """The torso panel of a top, or of a dress down to its hem, and the scale in picture pixels per torso length."""
+    rows, left, right, _ = _row_extents(np.isin(parts, [Part.TORSO, Part.SKIRT]))
+    shoulders = [_point(garment, f"shoulder_{side}") for side in ("right", "left")]
+    armpits = [_point(garment, f"armpit_{side}") for side in ("right", "left")]
+    height = len(rows)
+    if any(p is None for p in shoulders):
+        shoulders = [np.array([np.interp(rows[0] + 0.06 * height, rows, e), rows[0] + 0.06 * height]) for e in (left, right)]
+    if any(p is None for p in armpits):
+        armpits = [np.array([np.interp(rows[0] + 0.3 * height, rows, e), rows[0] + 0.3 * height]) for e in (left, right)]
+    seam_y, armpit_y = (shoulders[0][1] + shoulders[1][1]) / 2, (armpits[0][1] + armpits[1][1]) / 2
+    armpit_y = max(armpit_y, seam_y + 0.05 * height)
+    chest = abs(armpits[1][0] - armpits[0][0])
+    seam = max(abs(shoulders[1][0] - shoulders[0][0]), 0.82 * chest)
+    top = float(np.median(body.edges[:, 4, 1] - body.edges[:, 4, 0]))
+    scale = seam / np.clip(top, 0.7, 1.0)
+    # Above the armpits the panel's edge is the arm-hole: straight from the armpit to the seam, and upright above it.
+    ends = []
+    for side, (edge, armpit) in enumerate(zip((left, right), armpits)):
+        middle = (shoulders[0][0] + shoulders[1][0]) / 2
+        tip = middle + (side * 2 - 1) * seam / 2
+        line = np.interp(rows, [seam_y, armpit_y], [tip, armpit[0]])
+        ends.append(np.where(rows < armpit_y, line, edge))
+    natural = SEAM_STATION + (rows - seam_y) / scale
+    armpit_station = SEAM_STATION + (armpit_y - seam_y) / scale
+    hem, stretch, tucked = _length(garment, natural[-1], armpit_station, body)
+    stations = np.where(natural > armpit_station, armpit_station + (natural - armpit_station) * stretch, natural)
+    return _panel(Part.TORSO, stations, rows, ends[0], ends[1], scale, hem, tucked), scale
+
+
+def _length(garment: Garment, natural: float, armpit: float, body: Body) -> tuple[float, float, bool]:
+    """(hem station, stretch below the armpits, tucked): a top is worn as the old one was, unless the lengths are far apart."""
+    if not np.isfinite(body.hem) or natural <= armpit:
+        return natural, 1.0, False
+    stretch = (body.hem - armpit) / (natural - armpit)
+    if garment.category == "full":
+        return (body.hem, stretch, False) if 0.85 < stretch < 1.2 else (natural, 1.0, False)
+    if stretch < TUCKED:
+        return body.hem, 1.0, True
+    stretch = float(np.clip(stretch, TUCKED, 1.35))
+    return armpit + (natural - armpit) * stretch, stretch, False
+
+
+def _panel(part, stations, rows, left, right, scale, hem, tucked=False) -> Panel:
+    """A panel from the picture's rows: thinned to at most 64 of them, with one more at either end so that it can be read beyond its edge."""
+    order = np.linspace(0, len(rows) - 1, min(64, len(rows))).round().astype(int)
+    stations, rows, left, right = stations[order], rows[order], left[order], right[order]
+    step = stations[-1] - stations[-2]
+    pitch = rows[-1] - rows[-2]
+    far = 0.25
+    stations = np.concatenate([[stations[0] - far], stations, [stations[-1] + far]])
+    rows = np.concatenate([[rows[0] - far * scale], rows, [rows[-1] + far * pitch / max(step, 1e-6)]])
+    left, right = (np.concatenate([[e[0]], e, [e[-1]]]) for e in (left, right))
+    centre, half = (left + right) / 2, np.maximum((right - left) / 2, 1.0)
+    lattice = np.stack([centre[:, None] + half[:, None] * ACROSS, np.broadcast_to(rows[:, None], (len(rows), len(ACROSS)))], -1)
+    return Panel(part, stations, lattice.astype(np.float32), half / scale, float(hem), tucked)
+
+
+def _polyline(points: list[np.ndarray], share: np.ndarray) -> np.ndarray:
+    knots = np.linspace(0, 1, len(points))
+    stacked = np.stack(points)
+    return np.stack([np.interp(share, knots, stacked[:, i]) for i in (0, 1)], -1)
+
+
+def _strip(part: Part, left: list[np.ndarray], right: list[np.ndarray], stations: np.ndarray, scale: float, hem: float) -> Panel:
+    """A sleeve or trouser leg between its seams at the picture's left and right; `stations` are those of the seams' shares 0 to 1."""
+    share = np.linspace(0, 1, len(stations))
+    a, b = _polyline(left, share), _polyline(right, share)
+    beyond = 0.12
+    step = (stations[-1] - stations[0]) / max(len(stations) - 1, 1)
+    ahead = beyond / max(step, 1e-6)
+    a = np.concatenate([a, a[-1:] + (a[-1:] - a[-2:-1]) * ahead])
+    b = np.concatenate([b, b[-1:] + (b[-1:] - b[-2:-1]) * ahead])
+    stations = np.concatenate([stations, [stations[-1] + beyond]])
+    mix = (ACROSS + 1)[None, :, None] / 2
+    lattice = a[:, None] * (1 - mix) + b[:, None] * mix
+    half = np.linalg.norm(a - b, axis=-1) / 2 / scale
+    return Panel(part, stations, lattice.astype(np.float32), half, float(hem))
+
+
+def _sleeves(garment: Garment, parts: np.ndarray, body: Body, scale: float) -> tuple[Panel, ...]:
+    found = []
+    lengths = {}
+    for side in ("left", "right"):
+        outer = [_point(garment, f"{name}_{side}") for name in ("shoulder", "sleeve_outer", "cuff_outer")]
+        inner = [_point(garment, f"{name}_{side}") for name in ("armpit", "sleeve_inner", "cuff_inner")]
+        if any(p is None for p in outer + inner):
+            continue
+        length = np.linalg.norm(outer[1] - outer[0]) + np.linalg.norm(outer[2] - outer[1])
+        lengths[side] = length / scale / UPPER_ARM
+        found.append((side, outer, inner))
+    if not found:
+        return ()
+    # Two sleeves of one garment are of one length: a folded one is as long as the other.
+    reach = max(lengths.values())
+    low, high = {"short": (0.3, 0.85), "elbow": (0.85, 1.35), "long": (1.88, 1.98)}.get(garment.layout.sleeve or "", (0.2, 1.98))
+    reach = float(np.clip(reach, low, high))
+    panels = []
+    for side, outer, inner in found:
+        part = Part.LEFT_SLEEVE if side == "left" else Part.RIGHT_SLEEVE
+        if not (parts == part).any():
+            continue
+        seams = (inner, outer) if side == "left" else (outer, inner)
+        panels.append(_strip(part, *seams, np.linspace(0, reach, 12), scale, reach))
+    return tuple(panels)
+
+
+def _waist_station(body: Body) -> float:
+    return float(np.clip(body.waist, 0.5, 1.0)) if np.isfinite(body.waist) else 0.72
+
+
+def _body_width(body: Body, station: float) -> float:
+    """The column's usual full width at a station, in torso lengths."""
+    widths = np.median(body.edges[..., 1] - body.edges[..., 0], axis=0)
+    return float(np.interp(station, COLUMN, widths))
+
+
+def _skirt(garment: Garment, parts: np.ndarray, body: Body) -> tuple[Panel, ...]:
+    rows, left, right, _ = _row_extents(parts == Part.SKIRT)
+    waist = _waist_station(body)
+    near = slice(0, max(1, len(rows) // 25))
+    scale = float(np.median((right - left)[near])) / max(_body_width(body, waist), 0.3)
+    stations = waist - 0.02 + (rows - rows[0]) / scale
+    return (_panel(Part.SKIRT, stations, rows, left, right, scale, min(stations[-1], 2.55)),)
+
+
+def _trousers(garment: Garment, parts: np.ndarray, body: Body) -> tuple[Panel, ...]:
+    rows, left, right, _ = _row_extents(np.isin(parts, [Part.LEFT_LEG, Part.RIGHT_LEG]))
+    height = rows[-1] - rows[0]
+    crotch = _point(garment, "crotch")
+    crotch = crotch if crotch is not None else np.array([(left[0] + right[0]) / 2, rows[0] + 0.3 * height])
+    hip_row = rows[0] + 0.8 * (crotch[1] - rows[0])
+    hip_width = float(np.interp(hip_row, rows, right - left))
+    waist = _waist_station(body)
+    scale = hip_width / max(_body_width(body, 1.05), 0.45)
+    inseam = (rows[-1] - crotch[1]) / scale
+    hem = CROTCH_ON_LEG + inseam / THIGH
+    old = np.nanmean(body.trouser_hems) if np.isfinite(body.trouser_hems).any() else np.nan
+    if garment.layout.leg == "long":
+        hem = float(old) if np.isfinite(old) and old > 1.6 else 1.95
+    hem = float(np.clip(hem, 0.3, 2.1))
+    panels = []
+    top_centre = np.array([(np.interp(rows[0] + 2, rows, left) + np.interp(rows[0] + 2, rows, right)) / 2, rows[0]])
+    for side, outline in (("left", right), ("right", left)):
+        inner_y = np.linspace(rows[0], rows[-1], 24)
+        outer = np.stack([np.interp(inner_y, rows, outline), inner_y], -1)
+        names = [_point(garment, f"{n}_inner_{side}") for n in ("knee", "hem")]
+        knots = [top_centre, crotch, *(p for p in names if p is not None)]
+        knots = [k for i, k in enumerate(knots) if i == 0 or k[1] > knots[i - 1][1]]
+        inner = np.stack([np.interp(inner_y, [k[1] for k in knots], [k[0] for k in knots]), inner_y], -1)
+        # Rows above the crotch lie on the leg's axis too: the waist is at a negative station of the leg.
+        waist_on_leg = -(1.0 - waist) / THIGH
+        stations = np.interp(inner_y, [rows[0], crotch[1], rows[-1]], [waist_on_leg, CROTCH_ON_LEG, hem])
+        part = Part.LEFT_LEG if side == "left" else Part.RIGHT_LEG
+        seams = (list(inner), list(outer)) if side == "left" else (list(outer), list(inner))
+        panels.append(_strip(part, *seams, stations, scale, hem))
+    return tuple(panels)
+
+
+def bare_limbs() -> tuple[Panel, ...]:
+    """Panels of the limbs themselves, with nothing to read: they tell which pixels belong to which arm or leg."""
+    parts = (Part.LEFT_SLEEVE, Part.RIGHT_SLEEVE, Part.LEFT_LEG, Part.RIGHT_LEG)
+    stations = np.linspace(0, 2.15, 16)
+    empty = np.zeros((len(stations), len(ACROSS), 2), np.float32)
+    return tuple(Panel(part, stations, empty, np.zeros(len(stations)), 2.15) for part in parts)

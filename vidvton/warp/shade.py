@@ -1,0 +1,113 @@
+"""The old clothes' light and folds, without their colour or print: a factor per pixel for the new cloth.
+
+Albedo is taken to be a few flat colours (clusters over the whole shot, so that they do not flicker); what is left of the brightness is
+shading. Where two clusters meet nothing can be read, and the shading around is continued.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from vidvton.warp.body import BARE_ARM, LOWER, UPPER
+from vidvton.warp.texture import push_pull
+
+FLOOR = 0.05  # added to brightness before dividing: the dark of a black garment carries more noise than light
+MERGE = 13.0  # clusters nearer than this (lightness counts 0.45) are one dye under different light
+_SKIN = BARE_ARM | np.isin(np.arange(256), [10, 16, 17])
+GROUPS = (UPPER, LOWER, _SKIN)
+
+
+@dataclass(frozen=True)
+class Albedo:
+    """The shot's flat colours: per group of labels (upper, lower, skin) `centres` [N, 3] in weighted CIELAB and `levels` [N], the mean
+    brightness 0-1 of each; `skin` [3] float32 0-1, the skin's usual colour (NaN where none was seen)."""
+
+    centres: tuple[np.ndarray, ...]
+    levels: tuple[np.ndarray, ...]
+    skin: np.ndarray
+
+
+def _weighted_lab(frame: np.ndarray) -> np.ndarray:
+    lab = cv2.cvtColor(frame, cv2.COLOR_RGB2LAB).astype(np.float32)
+    return (lab - np.float32([0, 128, 128])) * np.float32([100 / 255 * 0.45, 1, 1])
+
+
+def _brightness(frame: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+
+
+def learn_albedo(frames: np.ndarray, labels: np.ndarray) -> Albedo:
+    """From sample frames [S, h, w, 3] uint8 of one shot and their labels [S, h, w]."""
+    lab = np.stack([_weighted_lab(f) for f in frames])
+    grey = np.stack([_brightness(f) for f in frames])
+    centres, levels = [], []
+    for group in GROUPS:
+        inside = np.stack([cv2.erode(group[m].astype(np.uint8), np.ones((3, 3))) > 0 for m in labels])
+        points, values = lab[inside], grey[inside]
+        if len(points) < 50:
+            centres.append(np.zeros((0, 3), np.float32))
+            levels.append(np.zeros(0, np.float32))
+            continue
+        pick = np.random.default_rng(0).permutation(len(points))[:12000]
+        middle = _cluster(points[pick])
+        nearest = _nearest(points[pick], middle)
+        levels.append(np.array([np.median(values[pick][nearest == k]) for k in range(len(middle))], np.float32))
+        centres.append(middle)
+    skin_pixels = _SKIN[labels] | (labels == 13)
+    skin = np.median(frames[skin_pixels], axis=0) / 255 if skin_pixels.sum() > 100 else np.full(3, np.nan)
+    return Albedo(tuple(centres), tuple(levels), skin.astype(np.float32))
+
+
+def _cluster(points: np.ndarray) -> np.ndarray:
+    cv2.setRNGSeed(1)
+    _, index, middle = cv2.kmeans(points, 5, None, (3, 20, 0.5), 2, cv2.KMEANS_PP_CENTERS)
+    count = np.bincount(index.ravel(), minlength=5).astype(np.float64)
+    middle = middle.astype(np.float64)
+    while len(middle) > 1:
+        gap = np.linalg.norm(middle[:, None] - middle[None], axis=-1) + 1e9 * np.eye(len(middle))
+        a, b = np.unravel_index(gap.argmin(), gap.shape)
+        if gap[a, b] > MERGE:
+            break
+        middle[a] = (middle[a] * count[a] + middle[b] * count[b]) / max(count[a] + count[b], 1)
+        count[a] += count[b]
+        middle, count = np.delete(middle, b, 0), np.delete(count, b)
+    keep = count >= 0.02 * count.sum()
+    return middle[keep].astype(np.float32)
+
+
+def _nearest(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    if len(centres) == 1:
+        return np.zeros(points.shape[:-1], np.uint8)
+    return np.stack([((points - c) ** 2).sum(-1) for c in centres]).argmin(0).astype(np.uint8)
+
+
+def shading(frame: np.ndarray, labels: np.ndarray, albedo: Albedo) -> np.ndarray:
+    """[h, w] float32 factor, around 1: how the light falls on the person in `frame` [h, w, 3] uint8 with `labels` [h, w]."""
+    grey = _brightness(frame)
+    lab = None
+    ratio = np.ones_like(grey)
+    known = np.zeros(grey.shape, np.uint8)
+    for group, centres, levels in zip(GROUPS, albedo.centres, albedo.levels):
+        inside = group[labels]
+        if not len(levels) or not inside.any():
+            continue
+        core = cv2.erode(inside.astype(np.uint8), np.ones((3, 3)))
+        if len(levels) > 1:
+            lab = _weighted_lab(frame) if lab is None else lab
+            index = cv2.medianBlur(_nearest(lab, centres), 3)
+            level = levels[index]
+            seam = cv2.dilate(index, np.ones((5, 5))) != cv2.erode(index, np.ones((5, 5)))
+            core = core & ~seam
+        else:
+            level = levels[0]
+        part = (grey + FLOOR) / (level + FLOOR)
+        ratio = np.where(core > 0, part, ratio)
+        known |= core
+    if not known.any():
+        return ratio
+    filled = push_pull(ratio[..., None].astype(np.float32), known > 0)[..., 0]
+    filled = cv2.GaussianBlur(filled, (0, 0), 0.8)
+    return np.clip(filled, 0.35, 1.6)

@@ -1,0 +1,103 @@
+"""VITON's fit: shape contexts matched by assignment, thin-plate splines in between (papers.md 3.3; Belongie et al. 2002).
+
+The default engine follows the skeleton (`fit.py`). This one needs no skeleton: two masks are enough.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from vidvton.warp.tps import tps_warp
+
+ANGLE_BINS, RADIUS_BINS = 12, 5
+POINTS, CANDIDATES = 100, 300
+DUMMY_SHARE, DUMMY_COST = 0.25, 0.25
+ROUNDS, FIRST_SMOOTHING, LATER_SMOOTHING = 6, 1000.0, 1.0
+
+
+def contour_points(mask: np.ndarray, *, count: int = POINTS) -> tuple[np.ndarray, np.ndarray]:
+    """`count` well-spread points of the outline of `mask` [H, W] bool: `(points [count, 2] (x, y), tangent angles [count])`.
+
+    Points are thinned by dropping one of the closest pair again and again. Raises ValueError when the outline is shorter than `count`.
+    """
+    outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    outline = np.concatenate([o[:, 0] for o in outlines if len(o) > 4]) if outlines else np.zeros((0, 2))
+    if len(outline) < count:
+        raise ValueError(f"the outline has {len(outline)} points, {count} are needed")
+    pick = np.linspace(0, len(outline) - 1, min(CANDIDATES, len(outline))).round().astype(int)
+    points = outline[pick].astype(np.float64) + 0.5
+    while len(points) > count:
+        squared = ((points[:, None] - points[None]) ** 2).sum(-1)
+        np.fill_diagonal(squared, np.inf)
+        points = np.delete(points, np.unravel_index(squared.argmin(), squared.shape)[0], 0)
+    smooth = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 2)
+    gx, gy = cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1)
+    at = np.clip(points.astype(int), 0, [mask.shape[1] - 1, mask.shape[0] - 1])
+    tangent = np.arctan2(gy[at[:, 1], at[:, 0]], gx[at[:, 1], at[:, 0]]) + np.pi / 2
+    return points, tangent
+
+
+def shape_contexts(points: np.ndarray, tangent: np.ndarray, mean_distance: float) -> np.ndarray:
+    """Log-polar histograms of where the other points lie, [N, 60], each summing to one (radius 1/8 to 2 of the mean distance)."""
+    delta = points[None] - points[:, None]
+    radius = np.linalg.norm(delta, axis=-1) / max(mean_distance, 1e-9)
+    angle = np.arctan2(delta[..., 1], delta[..., 0]) % (2 * np.pi)
+    edges = np.logspace(np.log10(1 / 8), np.log10(2), RADIUS_BINS)
+    ring = (radius[..., None] >= edges).sum(-1)
+    ring_index = np.clip(ring, 0, RADIUS_BINS - 1)
+    sector = (angle / (2 * np.pi) * ANGLE_BINS).astype(int) % ANGLE_BINS
+    counted = (radius < 2) & ~np.eye(len(points), dtype=bool)
+    cell = ring_index * ANGLE_BINS + sector
+    histograms = np.stack([np.bincount(c[u], minlength=ANGLE_BINS * RADIUS_BINS) for c, u in zip(cell, counted)]).astype(np.float64)
+    return histograms / np.maximum(histograms.sum(1, keepdims=True), 1)
+
+
+def match_cost(a: np.ndarray, b: np.ndarray, angle_a: np.ndarray, angle_b: np.ndarray) -> np.ndarray:
+    """[N, M]: 0.9 times the chi-squared distance of the histograms plus 0.1 times the tangents' dissimilarity, 0-1."""
+    summed = a[:, None] + b[None]
+    chi = 0.5 * ((a[:, None] - b[None]) ** 2 / np.maximum(summed, 1e-9)).sum(-1)
+    return 0.9 * chi + 0.1 * 0.5 * (1 - np.cos(angle_a[:, None] - angle_b[None]))
+
+
+def _mean_distance(points: np.ndarray) -> float:
+    return float(np.linalg.norm(points[:, None] - points[None], axis=-1).mean())
+
+
+def _assign(cost: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of the cheapest assignment, with a quarter of dummies so that a point without a counterpart may stay alone."""
+    count = len(cost)
+    extra = int(count * DUMMY_SHARE)
+    padded = np.full((count + extra, count + extra), DUMMY_COST)
+    padded[:count, :count] = cost
+    rows, columns = linear_sum_assignment(padded)
+    real = (rows < count) & (columns < count)
+    return rows[real], columns[real]
+
+
+def shape_context_fit(source: np.ndarray, target: np.ndarray, query: np.ndarray) -> np.ndarray:
+    """Where the points `query` [Q, 2] of the picture with mask `source` [H, W] bool land so that its shape becomes that of `target`.
+
+    Six rounds of matching and regularised spline fitting; smoothing 1000 in the first round, 1 afterwards, times the squared mean
+    distance (VITON's settings). Returns [Q, 2] float64 target pixels. Raises ValueError when a mask is empty or its outline too short.
+    """
+    start, _ = contour_points(source)
+    goal, goal_angle = contour_points(target)
+    goal_context = shape_contexts(goal, goal_angle, _mean_distance(goal))
+    _, start_angle = contour_points(source)
+    moved, angle = start, start_angle
+    smoothing = FIRST_SMOOTHING
+    result = np.asarray(query, np.float64)
+    for _ in range(ROUNDS):
+        context = shape_contexts(moved, angle, _mean_distance(moved))
+        rows, columns = _assign(match_cost(context, goal_context, angle, goal_angle))
+        strength = smoothing * _mean_distance(goal) ** 2 / len(rows)
+        step = 1e-2
+        ahead = start + step * np.stack([np.cos(start_angle), np.sin(start_angle)], -1)
+        everything = np.concatenate([start, ahead, query])
+        everything = tps_warp(start[rows], goal[columns], everything, smoothing=strength * 1e-3)
+        moved, ahead, result = np.split(everything, [len(start), 2 * len(start)])
+        angle = np.arctan2(*(ahead - moved).T[::-1])
+        smoothing = LATER_SMOOTHING
+    return result

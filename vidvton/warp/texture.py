@@ -1,0 +1,136 @@
+"""The garment picture made ready to be read: colours continued past the outline, and a back that does not show the front's print."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from vidvton.values import LANDMARKS, Garment
+
+PRINT_DISTANCE = 22.0  # CIELAB units from the fabric's colour that count as print (lightness counts half)
+
+
+@dataclass(frozen=True)
+class Texture:
+    """`front`, `back` [H, W, 3] uint8 with cloth colours continued over the whole picture; `alpha`, `alpha_back` [H, W] uint8 0-255, where
+    cloth is; `cover` [H, W] uint8, the cloth grown a little outwards but not into the neck: where the old garment must not peek out."""
+
+    front: np.ndarray
+    back: np.ndarray
+    alpha: np.ndarray
+    alpha_back: np.ndarray
+    cover: np.ndarray
+    cover_back: np.ndarray
+
+
+def make_texture(garment: Garment, *, scale: float, torso: float) -> Texture:
+    """The texture of `garment` at `scale` times its picture's size; `torso` is the torso's length in the unscaled picture's pixels."""
+    size = tuple(max(8, round(n * scale)) for n in garment.image.shape[1:])
+    image = np.ascontiguousarray(garment.image.permute(1, 2, 0).numpy())
+    alpha = garment.alpha.numpy()
+    shrink = {"dsize": size[::-1], "interpolation": cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR}
+    solid = alpha > 0.9
+    front = cv2.resize(continue_colours(image, solid), **shrink)
+    mask = cv2.resize((garment.parts.numpy() > 0).astype(np.float32) * alpha, **shrink)
+    points = garment.landmarks.numpy().copy()
+    points[:, :2] *= scale
+    neck = _neck_hole(mask, points, garment)
+    back_mask = np.maximum(mask, neck["back"])
+    reach = max(2, round(0.10 * torso * scale))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1,) * 2)
+    grown = cv2.dilate(mask, kernel) * (1 - neck["above"])
+    grown_back = np.maximum(cv2.dilate(back_mask, kernel) * (1 - neck["above_back"]), back_mask)
+    return Texture(front, _back(front, mask > 0.5), _bytes(mask), _bytes(back_mask), _bytes(np.maximum(grown, mask)), _bytes(grown_back))
+
+
+def _bytes(mask: np.ndarray) -> np.ndarray:
+    return (np.clip(mask, 0, 1) * 255).round().astype(np.uint8)
+
+
+def continue_colours(image: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """`image` [H, W, 3] uint8 with every pixel that is not `known` [H, W] given the colour of the nearest one that is."""
+    if known.all() or not known.any():
+        return image
+    _, nearest = cv2.distanceTransformWithLabels((~known).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    colours = np.zeros((nearest.max() + 1, 3), np.uint8)
+    colours[nearest[known]] = image[known]
+    return np.where(known[..., None], image, colours[nearest])
+
+
+def _neck_hole(mask: np.ndarray, points: np.ndarray, garment: Garment) -> dict[str, np.ndarray]:
+    """What lies above the front collar between its ends (`above`), the part of it that a back view covers (`back`), and the rest."""
+    nothing = {k: np.zeros_like(mask) for k in ("above", "back", "above_back")}
+    if garment.category == "lower":
+        return nothing
+    names = LANDMARKS[garment.category]
+    right, left = (points[names.index(f"neck_{side}")] for side in ("right", "left"))
+    if min(right[2], left[2]) <= 0 or left[0] - right[0] < 4:
+        return nothing
+    height, width = mask.shape
+    y, x = np.mgrid[:height, :width]
+    between = (x >= right[0]) & (x <= left[0])
+    share = (x - right[0]) / (left[0] - right[0])
+    line = right[1] + (left[1] - right[1]) * share
+    first = np.where((mask > 0.5).any(0), (mask > 0.5).argmax(0), height)[None]
+    above = between & (y < first)
+    # A back neckline is almost straight: it dips by a tenth of its width.
+    dip = 0.1 * (left[0] - right[0]) * (1 - (2 * share - 1) ** 2)
+    back = above & (y >= line + dip)
+    return {"above": above.astype(np.float32), "back": back.astype(np.float32), "above_back": (above & ~back).astype(np.float32)}
+
+
+def _back(front: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The garment's back: the front's fabric, without a print that only the front's middle carries."""
+    printed = print_mask(front, mask)
+    if printed is None:
+        return front
+    grow = max(3, round(0.012 * max(front.shape)))
+    known = ~(cv2.dilate(printed.astype(np.uint8), np.ones((2 * grow + 1,) * 2, np.uint8)) > 0) & cv2.erode(mask.astype(np.uint8), np.ones((3, 3))).astype(bool)
+    if known.sum() < 0.05 * mask.sum():
+        return front
+    return push_pull(front.astype(np.float32), known).round().clip(0, 255).astype(np.uint8)
+
+
+def print_mask(front: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
+    """[H, W] bool: a print or logo on plain fabric; None where the fabric itself is patterned (stripes, checks, florals) or plain."""
+    lab = cv2.cvtColor(front, cv2.COLOR_RGB2LAB).astype(np.float32)
+    lab = (lab - [0, 128, 128]) * [100 / 255 * 0.5, 1, 1]
+    columns = np.flatnonzero(mask.any(0))
+    if not len(columns):
+        return None
+    x = np.broadcast_to(np.arange(mask.shape[1]), mask.shape)
+    quarter = (columns[-1] - columns[0]) / 5
+    side = mask & ((x < columns[0] + quarter) | (x > columns[-1] - quarter))
+    middle = mask & ~side
+    fabric = np.median(lab[side], 0) if side.sum() > 50 else np.median(lab[mask], 0)
+    other = cv2.medianBlur((np.linalg.norm(lab - fabric, axis=-1) > PRINT_DISTANCE).astype(np.uint8), 3) > 0
+    at_side, in_middle = other[side].mean() if side.any() else 0.0, other[middle].mean()
+    if at_side > 0.2 or in_middle < 0.004 or in_middle < 1.5 * at_side:
+        return None
+    return other & mask
+
+
+def push_pull(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """`values` [H, W, C] float32 with unknown pixels filled smoothly from the `known` [H, W] ones around (Gortler et al. 1996)."""
+    weight = known.astype(np.float32)
+    return _push_pull(values * weight[..., None], weight)
+
+
+def _push_pull(total: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    height, width = weight.shape
+    mean = total / np.maximum(weight, 1e-6)[..., None]
+    if min(height, width) <= 2 or (weight > 0).all():
+        if not (weight > 0).all():
+            average = total.sum((0, 1)) / max(float(weight.sum()), 1e-6)
+            mean = np.where((weight > 0)[..., None], mean, average)
+        return mean
+    half = ((height + 1) // 2, (width + 1) // 2)
+    small = cv2.resize(total, half[::-1], interpolation=cv2.INTER_AREA).reshape(*half, -1)
+    small_weight = cv2.resize(weight, half[::-1], interpolation=cv2.INTER_AREA)
+    scale = np.minimum(small_weight * 4, 1) / np.maximum(small_weight, 1e-6)
+    coarse = _push_pull(small * scale[..., None], small_weight * scale)
+    wide = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR).reshape(height, width, -1)
+    share = np.clip(weight, 0, 1)[..., None]
+    return mean * share + wide * (1 - share)
