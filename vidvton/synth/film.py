@@ -16,6 +16,7 @@ from vidvton.synth.light import Light, Shadows, cast_shadows, shade
 from vidvton.synth.look import hair_colour, shoe_colour, skin_colour
 from vidvton.synth.raster import Hits, blend, rasterize
 from vidvton.synth.skeleton import INDEX
+from vidvton.synth.shop import wear
 from vidvton.synth.stage import Performance, corners_at
 
 EXPOSURE = 0.84
@@ -107,9 +108,10 @@ def _material(shot: Shot, hits: Hits, backs: Tensor, camera: Camera) -> tuple[Te
         at = (layer == kind).nonzero()[:, 0]
         if kind >= GARMENT:
             i = kind - GARMENT
-            flat = blend(torch.cat([f.flat, f.side[:, None]], -1), f.faces, hits, at)
-            albedo[at] = p.cloths[i](flat[:, :2], (flat[:, 2] < 0), per_sample / look.body.scale)
-            gloss[at] = p.dressed.patterns[i].spec.fabric.gloss
+            spec = p.dressed.patterns[i].spec
+            flat = blend(torch.cat([f.flat, f.side[:, None], f.keep[:, None]], -1), f.faces, hits, at)
+            albedo[at] = wear(p.cloths[i], spec, flat, per_sample / look.body.scale)
+            gloss[at] = spec.fabric.gloss
             continue
         rest = blend(f.points, f.faces, hits, at)
         if kind == SKIN:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vidvton.errors import MisuseError
 from vidvton.synth.body import ARM, ARM_UP, FOREARM, UPPER_ARM, Anatomy, Place, arm_field, mirrored, place, trunk_field
-from vidvton.synth.fabric import Fabric
+from vidvton.synth.fabric import Colour, Fabric
 from vidvton.synth.solids import Table, ball, oval_stack, smooth_step, smooth_union, table, tube
 
 KINDS = {
@@ -31,7 +31,8 @@ NECKS = ("crew", "v", "scoop", "boat", "collar", "high")
 class GarmentSpec:
     """A garment's cut. Lengths in metres on the nominal body: `sleeve` from the shoulder (0 none, 0.525 to the wrist), `hem` the height of
     the hem for what covers the trunk or is a skirt, `leg` from the hip down for trousers and shorts, `ease` how far it stands off,
-    `flare` how fast a skirt or hem widens. `open` and `tucked` say how it is worn."""
+    `flare` how fast a skirt or hem widens. `open` and `tucked` say how it is worn. Edges bear a band
+    `band_width` metres wide of sRGB colour `band` (None: the cloth itself, a little darker)."""
 
     kind: str = "tee"
     neck: str = "crew"
@@ -44,6 +45,8 @@ class GarmentSpec:
     flare: float = 0.05
     open: bool = False
     tucked: bool = False
+    band: Colour | None = None
+    band_width: float = 0.016
     fabric: Fabric = field(default_factory=Fabric)
 
     def __post_init__(self) -> None:
