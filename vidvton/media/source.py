@@ -25,7 +25,7 @@ _FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,gif,apng,ogg,asf,wtv,mxf,nut,"
     "h264,hevc,m4v,ivf,obu,yuv4mpegpipe,dv"
 )
-_PROBLEMS = (av.error.FFmpegError, OSError, ValueError, IndexError, MemoryError, UnicodeError, RuntimeError)
+PROBLEMS = (av.error.FFmpegError, OSError, ValueError, IndexError, MemoryError, UnicodeError, RuntimeError)
 
 
 def brief(problem: BaseException) -> str:
@@ -47,7 +47,7 @@ def opened(path: Path, limits: Limits) -> Iterator[av.container.InputContainer]:
     settings = {"format_whitelist": _FORMATS, "max_pixels": str(limits.max_pixels)}
     try:
         container = av.open(f"file:{path.absolute()}", options=settings, metadata_errors="replace")
-    except _PROBLEMS as problem:
+    except PROBLEMS as problem:
         raise MisuseError(f"{path} is not a video ({brief(problem)}); give an MP4, MOV, MKV or WebM file") from problem
     with container:
         yield container
@@ -151,7 +151,7 @@ def _frames(
             packet = next(packets)
         except StopIteration:
             return
-        except _PROBLEMS as problem:
+        except PROBLEMS as problem:
             findings.remark(f"the file breaks off ({brief(problem)})")
             return
         if packet.size and packet.pts is not None and not packet.is_discard:
@@ -160,7 +160,7 @@ def _frames(
             yield None, 1
         try:
             frames = packet.decode()
-        except _PROBLEMS as problem:
+        except PROBLEMS as problem:
             if not careful:
                 raise _Damage from problem
             yield None, 1
