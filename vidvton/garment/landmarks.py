@@ -85,17 +85,21 @@ def torso_width(mask: np.ndarray) -> float:
     rows = np.nonzero(mask.any(1))[0]
     top, height = rows[0], rows[-1] - rows[0] + 1
     axis, _ = symmetry_axis(mask)
-    widths = []
-    for y in range(int(top + 0.35 * height), int(top + 0.9 * height)):
-        row = mask[y]
-        c = int(round(axis))
-        if not row[c]:
-            continue
-        out = np.nonzero(~row)[0]
-        a = out[out < c].max() if (out < c).any() else -1
-        b = out[out > c].min() if (out > c).any() else len(row)
-        widths.append(b - a - 1)
-    return float(np.median(widths)) if widths else float(mask.any(0).sum())
+    c = int(round(axis))
+
+    def typical(low: float, high: float) -> float:
+        widths = []
+        for y in range(int(top + low * height), max(int(top + low * height) + 1, int(top + high * height))):
+            row = mask[y]
+            if row[c]:
+                out = np.nonzero(~row)[0]
+                a = out[out < c].max(initial=-1)
+                b = out[out > c].min(initial=len(row))
+                widths.append(b - a - 1)
+        return float(np.median(widths)) if widths else float(mask.any(0).sum())
+
+    # a flared skirt must not pass for the chest
+    return min(typical(0.35, 0.9), 1.25 * typical(0.12, 0.4))
 
 
 def leg_gap(mask: np.ndarray, axis: float) -> tuple[float, float] | None:
@@ -241,7 +245,9 @@ def _cuff(side: Side, root: int, armpit: int, *, attached: bool = False) -> None
     far = np.linalg.norm(path - centre, axis=1)
     far /= far.max()
     turn = np.clip(half.turn[root : armpit + 1], 0, 100)
-    peaks = [i for i in range(2, n - 2) if turn[i] >= turn[max(0, i - 4) : i + 5].max() and turn[i] > 12 and far[i] > 0.55]
+    # the cuff is beyond the first third of the way; its inner corner may lie close under the arm
+    first = 0 if attached else int(0.3 * n)
+    peaks = [i for i in range(2, n - 2) if i > first and turn[i] >= turn[max(0, i - 4) : i + 5].max() and turn[i] > 12 and far[i] > 0.45]
     best, pair = -1e9, None
     for a in peaks:
         for b in peaks:
@@ -257,8 +263,12 @@ def _cuff(side: Side, root: int, armpit: int, *, attached: bool = False) -> None
     score = CLEAR
     if pair is None:
         tip = int(far.argmax())
-        step = max(2, int(0.3 * width / max(1e-3, _length(path) / n)))
-        pair, score = (max(1, tip - step), min(n - 2, tip + step)), PLACED
+        one = max(peaks, key=lambda i: turn[i] + 130 * far[i], default=None)
+        step = max(2, int(0.5 * width / max(1e-3, _length(path) / n)))
+        if one is not None:  # the other corner hides under the arm
+            pair, score = (one, min(n - 2, one + 2 * step)), LIKELY
+        else:
+            pair, score = (max(1, tip - step), min(n - 2, tip + step)), PLACED
     a, b = pair
     side.put("cuff_outer", root + a, score)
     side.put("cuff_inner", root + b, score)

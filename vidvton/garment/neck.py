@@ -74,7 +74,7 @@ def _best_arc(rgb: np.ndarray, cover: np.ndarray, axis: float, shoulders: float)
             grid_d, grid_p = (g.ravel() for g in np.meshgrid(depth, _POWERS))
             y = np.linspace(ends[0], ends[1], len(_U)) + grid_d[:, None] * (1 - np.abs(_U) ** grid_p[:, None])
             # round necks are shallow, only a V goes deep; without this a print below the collar wins
-            scores = _rate(lab, top, x, y) - 7 * np.maximum(0, grid_d / half - np.where(grid_p < 1.5, 1.7, 0.95))
+            scores = _rate(lab, top, x, y) + 8 * half / shoulders - 7 * np.maximum(0, grid_d / half - np.where(grid_p < 1.5, 1.7, 0.95))
             for k in np.argsort(scores)[-3:]:
                 candidates.append((float(scores[k]), np.stack([x, y[k]], 1)))
     candidates.sort(key=lambda c: -c[0])
