@@ -1,8 +1,8 @@
 """Where the rooms meet: a clip's analysis, made once and kept in a work folder, and what an engine reads from it.
 
 Three passes, each in fixed chunks, so that a killed run goes on where it stopped and finds the same numbers:
-`track` follows the person (people.track), `parse` labels a person-centred crop and measures the body in it, `solve` brings a shot's
-measurements together with past and future. Nothing here grows with the clip but a few numbers a frame.
+`track` follows the person (people.track), `parse` labels a person-centred crop and measures the body in it, `solve` brings a
+shot's measurements together with past and future. Nothing here grows with the clip but a few numbers a frame.
 """
 
 from __future__ import annotations
@@ -92,8 +92,9 @@ def cut(frame: np.ndarray, box: np.ndarray, size: np.ndarray | tuple[int, int]) 
 
 @dataclass(frozen=True)
 class Shot:
-    """Frames `start` to `stop` of one shot and what holds for all of it; `body` and the rest are None where nobody is to be dressed.
-    `fade` [T] 0-1 is how much of the flat grey level `fade_to` (0-255) lies over each frame where the shot fades in or out."""
+    """Frames `start` to `stop` of one shot and what holds for all of it; `body` and the rest are None where nobody is to be
+    dressed. `fade` [T] 0-1 is how much of the flat grey level `fade_to` (0-255) lies over each frame where the shot fades in or
+    out."""
 
     start: int
     stop: int
@@ -118,8 +119,8 @@ class Analysis:
         return [_png(blob) for _, blob, _ in self._rows(start, stop)]
 
     def motion(self, start: int, stop: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Frame by frame: optical flow [h, w, 2] in working pixels from frame t-1 to t (zero where there is none), on cells of FLOW_STEP,
-        and the labels [H, W]."""
+        """Frame by frame: optical flow [h, w, 2] in working pixels from frame t-1 to t (zero where there is none), on cells of
+        FLOW_STEP, and the labels [H, W]."""
         for _, blob, flow in self._rows(start, stop):
             yield flow.astype(np.float32), _png(blob)
 
@@ -244,10 +245,14 @@ def _load_look(work: Path, start: int) -> tuple[Appearance, Albedo] | None:
     with np.load(work / f"look_{start:08d}.npz") as stored:
         if not bool(stored["seen"]):
             return None
-        appearance = Appearance.from_arrays({k.removeprefix("appearance_"): stored[k] for k in stored.files if k.startswith("appearance_")})
+        appearance = Appearance.from_arrays(
+            {k.removeprefix("appearance_"): stored[k] for k in stored.files if k.startswith("appearance_")}
+        )
         count = sum(k.startswith("albedo_centres_") for k in stored.files)
         albedo = Albedo(
-            tuple(stored[f"albedo_centres_{k}"] for k in range(count)), tuple(stored[f"albedo_levels_{k}"] for k in range(count)), stored["albedo_skin"]
+            tuple(stored[f"albedo_centres_{k}"] for k in range(count)),
+            tuple(stored[f"albedo_levels_{k}"] for k in range(count)),
+            stored["albedo_skin"],
         )
         return appearance, albedo
 
@@ -264,7 +269,9 @@ def _parse(source: ClipSource, work: Path, track: PoseTrack, crops: Crops, shots
     with ThreadPoolExecutor(2) as pool:
         for shot, low, high, pictures in _chunks(source, crops, todo):
             first = max(shot.start, low - CONTEXT)
-            outlines = [silhouettes.cut(t, tuple(crops.boxes[t]), tuple(crops.sizes[t])) for t in range(first, first + len(pictures))]
+            outlines = [
+                silhouettes.cut(t, tuple(crops.boxes[t]), tuple(crops.sizes[t])) for t in range(first, first + len(pictures))
+            ]
             pose = crops.pose(track, first, first + len(pictures))
             running.append((high - low, pool.submit(_parse_chunk, work, shot, low, high, first, pictures, outlines, pose, crops)))
             if len(running) > 2:
@@ -278,7 +285,9 @@ def _parse(source: ClipSource, work: Path, track: PoseTrack, crops: Crops, shots
             yield Progress("parse", done, len(track))
 
 
-def _chunks(source: ClipSource, crops: Crops, todo: list[tuple[Shot, int, int]]) -> Iterator[tuple[Shot, int, int, list[np.ndarray]]]:
+def _chunks(
+    source: ClipSource, crops: Crops, todo: list[tuple[Shot, int, int]]
+) -> Iterator[tuple[Shot, int, int, list[np.ndarray]]]:
     """The cropped frames of every chunk with its context on both sides, reading the clip once."""
     held: dict[int, np.ndarray] = {}
     position = max(todo[0][0].start, todo[0][1] - CONTEXT)
@@ -294,7 +303,9 @@ def _chunks(source: ClipSource, crops: Crops, todo: list[tuple[Shot, int, int]])
         held = {t: f for t, f in held.items() if t >= high - CONTEXT}
 
 
-def _parse_chunk(work: Path, shot: Shot, low: int, high: int, first: int, pictures, outlines, pose: PoseTrack, crops: Crops) -> None:
+def _parse_chunk(
+    work: Path, shot: Shot, low: int, high: int, first: int, pictures, outlines, pose: PoseTrack, crops: Crops
+) -> None:
     look = _load_look(work, shot.start)
     size = pictures[0].shape[:2]
     if look is None:
@@ -309,11 +320,24 @@ def _parse_chunk(work: Path, shot: Shot, low: int, high: int, first: int, pictur
         blobs.append(cv2.imencode(".png", labels[k], [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes())
         tones.append([float(v[0, 0]) for v in cv2.meanStdDev(cv2.cvtColor(pictures[k], cv2.COLOR_RGB2GRAY))])
         moving = t > shot.start and bool(pose.present[k]) and bool(pose.present[k - 1])
-        flows.append(_flow(pictures[k - 1], pictures[k], crops.boxes[t] - crops.boxes[t - 1], size, cells) if moving else np.zeros((*cells, 2), np.float16))
+        flows.append(
+            _flow(pictures[k - 1], pictures[k], crops.boxes[t] - crops.boxes[t - 1], size, cells)
+            if moving
+            else np.zeros((*cells, 2), np.float16)
+        )
     measure = BodyMeasure.stack(rows)
     arrays = {f"measure_{f.name}": getattr(measure, f.name) for f in fields(BodyMeasure)}
     ends = np.cumsum([len(b) for b in blobs])
-    _save(_chunk_path(work, low), {"ends": ends, "data": np.frombuffer(b"".join(blobs), np.uint8), "flow": np.stack(flows), "tones": np.array(tones), **arrays})
+    _save(
+        _chunk_path(work, low),
+        {
+            "ends": ends,
+            "data": np.frombuffer(b"".join(blobs), np.uint8),
+            "flow": np.stack(flows),
+            "tones": np.array(tones),
+            **arrays,
+        },
+    )
 
 
 def _flow(before: np.ndarray, after: np.ndarray, shift: np.ndarray, size, cells) -> np.ndarray:
@@ -344,7 +368,8 @@ def load_analysis(work: Path, size: tuple[int, int], *, rate: float = 25.0) -> A
 
 
 def _fade(work: Path, shot: Shot) -> tuple[np.ndarray | None, float]:
-    """How far each frame of a shot is faded, and to what grey: contrast shrinks and brightness goes to that grey in step, at an end."""
+    """How far each frame of a shot is faded, and to what grey: contrast shrinks and brightness goes to that grey in step, at an
+    end."""
     tones = []
     for low, _ in spans(shot.start, shot.stop):
         with np.load(_chunk_path(work, low)) as stored:

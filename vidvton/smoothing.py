@@ -9,8 +9,8 @@ from scipy.linalg import solveh_banded
 def whittaker(values: np.ndarray, weights: np.ndarray, strength: float, *, order: int = 2) -> np.ndarray:
     """The curve that minimises `sum w (x - values)^2 + strength * sum (difference of `order` of x)^2` along axis 0.
 
-    `values` [T] or [T, N], `weights` the same shape or [T], not negative; frames of zero weight are bridged. Returns float64 of the
-    shape of `values`. (Whittaker 1923; Eilers 2003.) A column without any weight comes back as zeros.
+    `values` [T] or [T, N], `weights` the same shape or [T], not negative; frames of zero weight are bridged. Returns float64 of
+    the shape of `values`. (Whittaker 1923; Eilers 2003.) A column without any weight comes back as zeros.
     """
     values = np.asarray(values, np.float64)
     columns = values.reshape(len(values), -1)
@@ -47,8 +47,8 @@ def _penalty(count: int, order: int) -> np.ndarray:
 def follow(anchors: np.ndarray, weights: np.ndarray, steps: np.ndarray, trust: np.ndarray) -> np.ndarray:
     """The curve that stays near `anchors` [T, N] (weights [T, N]) while moving by `steps` [T, N] from one frame to the next.
 
-    Minimises `sum w (x_t - anchor_t)^2 + sum trust_t (x_t - x_{t-1} - step_t)^2`; `steps[0]` and `trust[0]` are not used. This locks
-    a shaky absolute measurement to a precise relative one (optical flow). Returns [T, N] float64.
+    Minimises `sum w (x_t - anchor_t)^2 + sum trust_t (x_t - x_{t-1} - step_t)^2`; `steps[0]` and `trust[0]` are not used. This
+    locks a shaky absolute measurement to a precise relative one (optical flow). Returns [T, N] float64.
     """
     anchors, steps = np.asarray(anchors, np.float64), np.asarray(steps, np.float64)
     weights, trust = np.broadcast_to(weights, anchors.shape), np.broadcast_to(trust, anchors.shape)

@@ -67,7 +67,8 @@ def _check(value: object, name: str, shape: tuple[int | None, ...], dtype: torch
 
 @dataclass(frozen=True)
 class Clip:
-    """Frames with their times. `frames` [T, 3, H, W] uint8 RGB, `pts` [T] int64 ascending; a frame's time is `pts * time_base` seconds."""
+    """Frames with their times. `frames` [T, 3, H, W] uint8 RGB, `pts` [T] int64 ascending; a frame's time is `pts * time_base`
+    seconds."""
 
     frames: Tensor
     pts: Tensor
@@ -97,8 +98,8 @@ class PoseTrack:
     `boxes` [T, 4] float32 xyxy around the whole body; `keypoints` [T, 33, 3] float32 (x, y, score 0-1) in MediaPipe's order;
     `depth` [T, 33] float32 in pixels, smaller is nearer to the camera; `yaw` [T] float32, the torso's turn about the vertical in
     radians (0 faces the camera, positive when the person has turned towards the picture's left, +-pi shows the back);
-    `present` [T] bool; `quality` [T] float32 0-1; `shots` [T] int64, rising by one at every hard cut. Where `present` is False the
-    geometry is zero and the scores are zero.
+    `present` [T] bool; `quality` [T] float32 0-1; `shots` [T] int64, rising by one at every hard cut. Where `present` is False
+    the geometry is zero and the scores are zero.
     """
 
     boxes: Tensor
@@ -184,8 +185,8 @@ class Garment:
 
     `image` [3, H, W] uint8; `alpha` [H, W] float32 0-1 soft coverage; `parts` [H, W] uint8, values of `Part`, zero where alpha is
     under one half and on what is not worn outside (the inside of the neck, lining, hanger); `category` upper, lower or full;
-    `landmarks` [L, 3] float32 (x, y, score) in the order LANDMARKS[category]; `layout`; `fabric` [3] float32 0-1, the dominant colour.
-    """
+    `landmarks` [L, 3] float32 (x, y, score) in the order LANDMARKS[category]; `layout`; `fabric` [3] float32 0-1, the dominant
+    colour. """
 
     image: Tensor
     alpha: Tensor
@@ -221,8 +222,8 @@ class Garment:
 
 @dataclass(frozen=True)
 class AgnosticFrames:
-    """Frames with the region to be generated greyed out: `frames` [T, 3, H, W] uint8, `region` [T, 1, H, W] bool (True = generate),
-    `quality` [T] float32 0-1, how far the region can be trusted."""
+    """Frames with the region to be generated greyed out: `frames` [T, 3, H, W] uint8, `region` [T, 1, H, W] bool (True =
+    generate), `quality` [T] float32 0-1, how far the region can be trusted."""
 
     frames: Tensor
     region: Tensor

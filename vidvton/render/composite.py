@@ -21,10 +21,10 @@ def paste(
 ) -> np.ndarray:
     """The dressed crop [H, W, 3] uint8.
 
-    `crop` [H, W, 3] uint8 at source resolution; `under` [h, w, 3] float32 0-255 and `under_alpha` [h, w] 0-1 at working size replace the
-    old garment first; `layers` go on top from back to front, each times `light` [h, w] (the shading factor at working size). `fade` 0-1
-    of the grey level `fade_to` lies over the frame and so over what is put into it. Where all alphas are zero the result is `crop`, bit
-    for bit.
+    `crop` [H, W, 3] uint8 at source resolution; `under` [h, w, 3] float32 0-255 and `under_alpha` [h, w] 0-1 at working size
+    replace the old garment first; `layers` go on top from back to front, each times `light` [h, w] (the shading factor at
+    working size). `fade` 0-1 of the grey level `fade_to` lies over the frame and so over what is put into it. Where all alphas
+    are zero the result is `crop`, bit for bit.
     """
     size = crop.shape[:2]
     out = crop.astype(np.float32)

@@ -1,4 +1,5 @@
-"""The warp engine: garment pictures bent onto the tracked body, lit with the old garment's light, pasted back. No weights of ours."""
+"""The warp engine: garment pictures bent onto the tracked body, lit with the old garment's light, pasted back. No weights of
+ours."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """What a garment hangs on: a column (torso, hips, legs together) and four limbs, measured from joints and labels in every frame.
 
-Heights on the body are *stations*: along the column 0 is the shoulder line, 1 the hips, 1.8 the knees, 2.6 the ankles (a torso length
-each); along an arm 0 is the shoulder, 1 the elbow, 2 the wrist; along a leg 0 is the hip, 1 the knee, 2 the ankle. Widths are in torso
-lengths and signed: negative towards the picture's left. `measure_frame` looks at one frame; `solve_body` brings the measurements of a
-shot together with past and future.
+Heights on the body are *stations*: along the column 0 is the shoulder line, 1 the hips, 1.8 the knees, 2.6 the ankles (a torso
+length each); along an arm 0 is the shoulder, 1 the elbow, 2 the wrist; along a leg 0 is the hip, 1 the knee, 2 the ankle.
+Widths are in torso lengths and signed: negative towards the picture's left. `measure_frame` looks at one frame; `solve_body`
+brings the measurements of a shot together with past and future.
 """
 
 from __future__ import annotations
@@ -25,12 +25,15 @@ TOP, ARMPIT = 0.05, 0.32  # between these stations the column's edge runs from t
 _id = {name: k for k, name in enumerate(CIHP_LABELS)}
 UPPER = np.isin(np.arange(256), [_id["upper"], _id["coat"], _id["dress"]])
 LOWER = np.isin(np.arange(256), [_id["pants"], _id["skirt"]])
-TRUNK = UPPER | LOWER | np.isin(np.arange(256), [_id["torso_skin"], _id["scarf"], _id["left_leg"], _id["right_leg"], _id["socks"]])
+TRUNK = (
+    UPPER | LOWER | np.isin(np.arange(256), [_id["torso_skin"], _id["scarf"], _id["left_leg"], _id["right_leg"], _id["socks"]])
+)
 BARE_ARM = np.isin(np.arange(256), [_id["left_arm"], _id["right_arm"], _id["glove"]])
 COVER = BARE_ARM | (np.arange(256) == _id["hair"])  # may lie in front of the trunk without ending it
 LEG = LOWER | np.isin(np.arange(256), [_id["dress"], _id["left_leg"], _id["right_leg"], _id["socks"]])
 
-# Half-widths of an average column in torso lengths, seen from the front and from the side (our own measurements of studio figures).
+# Half-widths of an average column in torso lengths, seen from the front and from the side (our own measurements of studio
+# figures).
 _FRONT = np.interp(COLUMN, [-0.4, 0.05, 0.3, 0.65, 1.05, 1.3, 1.8, 2.6], [0.16, 0.42, 0.31, 0.27, 0.36, 0.34, 0.26, 0.22])
 _SIDE = np.interp(COLUMN, [-0.4, 0.05, 0.3, 0.65, 1.05, 1.3, 1.8, 2.6], [0.14, 0.20, 0.24, 0.22, 0.26, 0.22, 0.15, 0.15])
 AVERAGE_ARM = np.interp(LIMB, [0, 0.3, 1, 2], [0.12, 0.105, 0.085, 0.06])
@@ -42,9 +45,9 @@ class BodyMeasure:
     """Raw measurements, one row a frame (K column stations, S limb stations; sides are picture-left, picture-right).
 
     `edges` [T, K, 2] signed offsets in torso lengths; `arms`, `legs` [T, 2, S, 2] likewise for the person's left and right limb;
-    `*_trust` 0-1 of the same shapes; `hem` and `waist` [T] the stations where the old top ends and the old lower garment begins, NaN
-    where unseen; `cuffs` [T, 2] the arm stations where the old sleeves end, `trouser_hems` [T, 2] likewise on the legs; `unit` [T]
-    the torso length in pixels; `visible` [T] bool.
+    `*_trust` 0-1 of the same shapes; `hem` and `waist` [T] the stations where the old top ends and the old lower garment
+    begins, NaN where unseen; `cuffs` [T, 2] the arm stations where the old sleeves end, `trouser_hems` [T, 2] likewise on the
+    legs; `unit` [T] the torso length in pixels; `visible` [T] bool.
     """
 
     edges: np.ndarray
@@ -79,7 +82,8 @@ def torso_unit(points: np.ndarray) -> float:
 
 
 def column_axis(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The column's middle line at every station: `(centres [K, 2], across [K, 2])`, `across` of length one pointing to the picture's right."""
+    """The column's middle line at every station: `(centres [K, 2], across [K, 2])`, `across` of length one pointing to the
+    picture's right."""
     neck, hips = middle(points, 11, 12), middle(points, 23, 24)
     knees, ankles = middle(points, 25, 26), middle(points, 27, 28)
     stations = np.array([0.0, 1.0, 1.8, 2.6])
@@ -123,7 +127,8 @@ def _read(labels: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def _runs(kind: np.ndarray, inside: np.ndarray, *, gap: int) -> tuple[np.ndarray, np.ndarray]:
-    """How far each row of `kind` [R, N] (1 part of it, 0 passes through, -1 ends it) reaches from its first entry: (index, sure)."""
+    """How far each row of `kind` [R, N] (1 part of it, 0 passes through, -1 ends it) reaches from its first entry: (index,
+    sure)."""
     rows, count = kind.shape
     reach = np.zeros(rows)
     missed = np.zeros(rows, int)
@@ -180,7 +185,9 @@ def _last(flags: np.ndarray, stations: np.ndarray, *, after: int = 0) -> float:
     return float(stations[end] + (stations[1] - stations[0]) / 2) if end >= 0 else np.nan
 
 
-def _boundaries(labels: np.ndarray, centres: np.ndarray, across: np.ndarray, edges: np.ndarray, unit: float) -> tuple[float, float]:
+def _boundaries(
+    labels: np.ndarray, centres: np.ndarray, across: np.ndarray, edges: np.ndarray, unit: float
+) -> tuple[float, float]:
     """Where on the column the old top ends and the old lower garment begins, read along several lines near the middle."""
     fine = np.arange(0.3, 2.6, 0.02)
     base = np.stack([np.interp(fine, COLUMN, centres[:, i]) for i in (0, 1)], -1)
@@ -201,7 +208,8 @@ def _boundaries(labels: np.ndarray, centres: np.ndarray, across: np.ndarray, edg
 
 
 def measure_frame(keypoints: np.ndarray, labels: np.ndarray, visible: bool) -> BodyMeasure:
-    """One frame's measurements. `keypoints` [33, 3] in the pixels of `labels` [H, W] uint8 (CIHP). A frame without a person gives zero trust."""
+    """One frame's measurements. `keypoints` [33, 3] in the pixels of `labels` [H, W] uint8 (CIHP). A frame without a person
+    gives zero trust."""
     shape = (1, len(COLUMN), 2), (1, 2, len(LIMB), 2)
     nothing = np.full(1, np.nan)
     if not visible:
@@ -219,7 +227,9 @@ def measure_frame(keypoints: np.ndarray, labels: np.ndarray, visible: bool) -> B
     arms, arms_trust, cuffs = _limbs(labels, points, unit, ARMS, UPPER | BARE_ARM, UPPER)
     legs, legs_trust, hems = _limbs(labels, points, unit, LEGS, LEG, LOWER | UPPER)
     row = (edges, trust, arms, arms_trust, legs, legs_trust)
-    return BodyMeasure(*(a[None] for a in row), np.full(1, hem), np.full(1, waist), cuffs[None], hems[None], np.full(1, unit), np.ones(1, bool))
+    return BodyMeasure(
+        *(a[None] for a in row), np.full(1, hem), np.full(1, waist), cuffs[None], hems[None], np.full(1, unit), np.ones(1, bool)
+    )
 
 
 def _limbs(labels, points, unit, limbs, part, cloth):
@@ -244,7 +254,8 @@ def _limbs(labels, points, unit, limbs, part, cloth):
 @dataclass(frozen=True)
 class Body:
     """A shot's body, solved over time: `edges` [T, K, 2], `arms` and `legs` [T, 2, S, 2] in torso lengths, `unit` [T] pixels,
-    and how the old clothes are worn in this shot: `hem`, `waist` column stations, `cuffs`, `trouser_hems` [2] limb stations (NaN: none)."""
+    and how the old clothes are worn in this shot: `hem`, `waist` column stations, `cuffs`, `trouser_hems` [2] limb stations
+    (NaN: none)."""
 
     edges: np.ndarray
     arms: np.ndarray
@@ -257,7 +268,8 @@ class Body:
 
 
 def solve_body(measure: BodyMeasure, keypoints: np.ndarray, yaw: np.ndarray, *, rate: float = 25.0) -> Body:
-    """The measurements of one shot made whole: smoothed with past and future, gaps filled from what the shot itself shows of the body.
+    """The measurements of one shot made whole: smoothed with past and future, gaps filled from what the shot itself shows of
+    the body.
 
     `keypoints` [T, 33, 3] and `yaw` [T] as in PoseTrack; `rate` in frames/s sets how much smoothing a second gets.
     """
@@ -274,7 +286,8 @@ def solve_body(measure: BodyMeasure, keypoints: np.ndarray, yaw: np.ndarray, *, 
     legs = _solve_limbs(measure.legs, measure.legs_trust, AVERAGE_LEG, seen, strength)
     with np.errstate(all="ignore"):
         return Body(edges, arms, legs, unit, _typical(measure.hem), _typical(measure.waist),
-                    np.array([_typical(c) for c in measure.cuffs.T]), np.array([_typical(c) for c in measure.trouser_hems.T]))  # fmt: skip
+                    np.array([_typical(c) for c in measure.cuffs.T]), np.array([_typical(c) for c in measure.trouser_hems.T])) 
+                    # fmt: skip
 
 
 def _typical(values: np.ndarray) -> float:
@@ -320,12 +333,15 @@ def _shoulder_edges(keypoints: np.ndarray, yaw: np.ndarray, unit: np.ndarray, vi
 
 
 def _solve_limbs(edges: np.ndarray, trust: np.ndarray, prior: np.ndarray, seen: np.ndarray, strength: float) -> np.ndarray:
-    """[T, 2, S, 2]: limb edges smoothed, each side on its own; where unsure, the shot's median, and that within reason of an average limb."""
+    """[T, 2, S, 2]: limb edges smoothed, each side on its own; where unsure, the shot's median, and that within reason of an
+    average limb."""
     out = np.empty_like(edges)
     for limb in (0, 1):
         for side, sign in ((0, -1.0), (1, 1.0)):
             values, weight = np.abs(edges[:, limb, :, side]), trust[:, limb, :, side]
-            typical = np.array([np.median(v[w > 0.5]) if (w > 0.5).sum() >= 3 else p for v, w, p in zip(values.T, weight.T, prior)])
+            typical = np.array(
+                [np.median(v[w > 0.5]) if (w > 0.5).sum() >= 3 else p for v, w, p in zip(values.T, weight.T, prior)]
+            )
             typical = np.clip(typical, 0.7 * prior, 2.4 * prior)
             weight = weight * (values < 1.8 * typical)
             anchor = 0.05 * seen[:, None]

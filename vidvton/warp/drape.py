@@ -15,15 +15,17 @@ from vidvton.warp.fit import WIDE, FittedPanel
 from vidvton.warp.grid import extend, invert_lattice
 from vidvton.warp.panels import ACROSS, Panel
 
-
 OUTSIDE = 9.0  # `across` where a panel does not reach
 
 
 @dataclass(frozen=True)
 class PanelMap:
-    """One panel in one frame on a raster: `read` [h, w, 2] points of the garment picture, `back` [h, w] 0-1 how much of the garment's
-    back shows, `across` [h, w] from the outlines at -1 and +1, `station` [h, w], `share` [h, w] 0-1 down the panel, `material` [h, w] the
-place across the cloth at -1 to +1, `reach` [h, w] 0-1 where the lattice lies, `near` the part's depth (negative: before the trunk)."""
+    """One panel in one frame on a raster: `read` [h, w, 2] points of the garment picture, `back` [h, w] 0-1 how much of the
+    garment's
+        back shows, `across` [h, w] from the outlines at -1 and +1, `station` [h, w], `share` [h, w] 0-1 down the panel,
+        `material` [h, w] the
+    place across the cloth at -1 to +1, `reach` [h, w] 0-1 where the lattice lies, `near` the part's depth (negative: before the
+    trunk)."""
 
     part: Part
     read: np.ndarray
@@ -36,7 +38,9 @@ place across the cloth at -1 to +1, `reach` [h, w] 0-1 where the lattice lies, `
     near: float
 
 
-def map_panel(fitted: FittedPanel, t: int, yaw: float, size: tuple[int, int], *, step: float, offset: np.ndarray | None = None) -> PanelMap:
+def map_panel(
+    fitted: FittedPanel, t: int, yaw: float, size: tuple[int, int], *, step: float, offset: np.ndarray | None = None
+) -> PanelMap:
     """The panel of frame `t` on a raster of (h, w) `size`; `offset` [rows, columns, 2] shifts the cloth in (across, station)."""
     panel = fitted.panel
     plane = np.stack(np.meshgrid(fitted.stations, WIDE, indexing="ij")[::-1], -1)

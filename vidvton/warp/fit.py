@@ -1,7 +1,7 @@
 """Where every panel's control points lie on the body, frame by frame.
 
-A panel is held by a few control points: rows at body stations, three across (the two outlines and the middle). A thin-plate spline
-carries the dense lattice along, so one frame is one small matrix product (`tps.py`).
+A panel is held by a few control points: rows at body stations, three across (the two outlines and the middle). A thin-plate
+spline carries the dense lattice along, so one frame is one small matrix product (`tps.py`).
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ ASPECT = 0.35  # half a panel's width against a station, for the spline's own pl
 
 @dataclass(frozen=True)
 class FittedPanel:
-    """A panel on the body: `controls` [C] stations, `points` [T, C, 3, 2] pixels of its control points, `near` [T] depth (smaller is
-    in front), `basis` [R * 14, C * 3] the spline from control points to the dense lattice over `stations` [R] x `WIDE`."""
+    """A panel on the body: `controls` [C] stations, `points` [T, C, 3, 2] pixels of its control points, `near` [T] depth
+    (smaller is in front), `basis` [R * 14, C * 3] the spline from control points to the dense lattice over `stations` [R] x
+    `WIDE`."""
 
     panel: Panel
     controls: np.ndarray
@@ -37,8 +38,11 @@ class FittedPanel:
         return (self.basis @ self.points[t].reshape(-1, 2)).reshape(len(self.stations), len(WIDE), 2)
 
 
-def fit_panels(panels: tuple[Panel, ...], body: Body, keypoints: np.ndarray, depth: np.ndarray, yaw: np.ndarray) -> tuple[FittedPanel, ...]:
-    """Every panel's control points over a shot. `keypoints` [T, 33, 3] pixels, `depth` [T, 33], `yaw` [T] radians, as in PoseTrack."""
+def fit_panels(
+    panels: tuple[Panel, ...], body: Body, keypoints: np.ndarray, depth: np.ndarray, yaw: np.ndarray
+) -> tuple[FittedPanel, ...]:
+    """Every panel's control points over a shot. `keypoints` [T, 33, 3] pixels, `depth` [T, 33], `yaw` [T] radians, as in
+    PoseTrack."""
     fitted = []
     for panel in panels:
         low, high = panel.stations[0], panel.stations[-1]
@@ -150,11 +154,14 @@ def _leg_edges(panel, controls, column, points, body, yaw, t):
     centres, across, widths = _limb(points, LEGS[index], body.legs[t, index], controls)
     unit = body.unit[t]
     cut = 0.8 * np.interp(controls, panel.stations, panel.half_widths)
-    lower = [centres + across * (sign * np.clip(np.maximum(widths[:, k], np.minimum(cut, 2.0 * widths[:, k])), 0, 0.42) * unit)[:, None]
+    lower = [centres + across * (sign * np.clip(np.maximum(widths[:, k], np.minimum(cut, 2.0 * widths[:, k])), 0, 0.42) *
+    unit)[:, None]
              for k, sign in ((0, -1.0), (1, 1.0))]  # fmt: skip
     # Above the crotch the two legs share the column; the seam between them turns with the body.
     waist = 1.0 + panel.stations[0] * THIGH
-    height = np.interp(controls, [panel.stations[0], CROTCH_ON_LEG, CROTCH_ON_LEG + 0.3], [waist, CROTCH_STATION, CROTCH_STATION + 0.12])
+    height = np.interp(
+        controls, [panel.stations[0], CROTCH_ON_LEG, CROTCH_ON_LEG + 0.3], [waist, CROTCH_STATION, CROTCH_STATION + 0.12]
+    )
     low, high = column.edge(height, 0), column.edge(height, 1)
     facing, turn = np.cos(yaw), np.sin(yaw)
     seam = (low + high) / 2 + (high - low) / 2 * (-turn if facing > 0 else turn)

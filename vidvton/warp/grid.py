@@ -1,8 +1,8 @@
 """The one coordinate convention of the warp room, and the moves between maps.
 
-Points are (x, y) in pixels with pixel centres at +0.5 (`align_corners=False`): the middle of the top-left pixel is (0.5, 0.5), the
-picture's corners are (0, 0) and (W, H). Normalised points run from -1 at the left or top edge to +1 at the right or bottom edge.
-A *map* [H, W, 2] float32 gives, for every output pixel, the point to read in some other picture.
+Points are (x, y) in pixels with pixel centres at +0.5 (`align_corners=False`): the middle of the top-left pixel is (0.5, 0.5),
+the picture's corners are (0, 0) and (W, H). Normalised points run from -1 at the left or top edge to +1 at the right or bottom
+edge. A *map* [H, W, 2] float32 gives, for every output pixel, the point to read in some other picture.
 """
 
 from __future__ import annotations
@@ -22,24 +22,30 @@ def denormalise(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def pixel_centres(size: tuple[int, int], *, step: float = 1.0, origin: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
-    """[h, w, 2] float32: the centres of a raster of (h, w) `size` whose cells are `step` pixels wide and start at `origin` (x, y)."""
+    """[h, w, 2] float32: the centres of a raster of (h, w) `size` whose cells are `step` pixels wide and start at `origin` (x,
+    y)."""
     y, x = np.mgrid[: size[0], : size[1]].astype(np.float32)
     return np.stack([(x + 0.5) * step + origin[0], (y + 0.5) * step + origin[1]], -1)
 
 
-def sample(picture: np.ndarray, points: np.ndarray, *, interpolation: int = cv2.INTER_LINEAR, border: int = cv2.BORDER_REPLICATE) -> np.ndarray:
-    """`picture` [H, W] or [H, W, C] read at `points` [h, w, 2]: [h, w(, C)], same type. Outside, the border pixels repeat by default."""
+def sample(
+    picture: np.ndarray, points: np.ndarray, *, interpolation: int = cv2.INTER_LINEAR, border: int = cv2.BORDER_REPLICATE
+) -> np.ndarray:
+    """`picture` [H, W] or [H, W, C] read at `points` [h, w, 2]: [h, w(, C)], same type. Outside, the border pixels repeat by
+    default."""
     at = points.astype(np.float32) - 0.5
     return cv2.remap(picture, at[..., 0], at[..., 1], interpolation, borderMode=border)
 
 
-def invert_lattice(nodes: np.ndarray, values: np.ndarray, size: tuple[int, int], *, step: float, finer: int = 1) -> tuple[np.ndarray, np.ndarray]:
+def invert_lattice(
+    nodes: np.ndarray, values: np.ndarray, size: tuple[int, int], *, step: float, finer: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
     """The inverse of a bent lattice, on a raster.
 
-    `nodes` [R, C, 2] are pixel points of a regular lattice, `values` [R, C, V] what each node carries (its lattice coordinates, say).
-    Returns `(map [h, w, V] float32, weight [h, w] float32)` on a raster of (h, w) `size` with cells of `step` pixels; weight is zero
-    where the lattice does not reach. The lattice is refined until its spacing is under half a cell, then spread with bilinear weights:
-    where it folds over itself the values are averaged, so nothing tears and nothing flips.
+    `nodes` [R, C, 2] are pixel points of a regular lattice, `values` [R, C, V] what each node carries (its lattice coordinates,
+    say). Returns `(map [h, w, V] float32, weight [h, w] float32)` on a raster of (h, w) `size` with cells of `step` pixels;
+    weight is zero where the lattice does not reach. The lattice is refined until its spacing is under half a cell, then spread
+    with bilinear weights: where it folds over itself the values are averaged, so nothing tears and nothing flips.
     """
     span = np.abs(np.diff(nodes, axis=0)).max(initial=0), np.abs(np.diff(nodes, axis=1)).max(initial=0)
     factor = [int(np.clip(np.ceil(s / step * 2.2) * finer, 1, 64)) for s in span]
@@ -81,8 +87,9 @@ def _refine(lattice: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def extend(values: np.ndarray, weight: np.ndarray, *, rounds: int = 3) -> tuple[np.ndarray, np.ndarray]:
-    """`values` [h, w, V] continued into cells of zero `weight` [h, w] by averaging outwards (normalised convolution at `rounds` scales),
-    so that a map can be read a little beyond the lattice and enlarged without edge artefacts; and which cells [h, w] are known now."""
+    """`values` [h, w, V] continued into cells of zero `weight` [h, w] by averaging outwards (normalised convolution at `rounds`
+    scales), so that a map can be read a little beyond the lattice and enlarged without edge artefacts; and which cells [h, w]
+    are known now."""
     known = (weight > 0.05).astype(np.float32)
     filled = values * known[..., None]
     for k in range(rounds):

@@ -35,8 +35,8 @@ RIM = 1.35  # how far beyond a panel's outline (in half-widths) old cloth still 
 
 @dataclass(frozen=True)
 class Layer:
-    """One piece at output size: `colour` [H, W, 3] float32 0-255 and `alpha` [H, W] float32 0-1 with their top left pixel at `corner`
-    (top, left); `lit` says that the colour is still without the frame's light."""
+    """One piece at output size: `colour` [H, W, 3] float32 0-255 and `alpha` [H, W] float32 0-1 with their top left pixel at
+    `corner` (top, left); `lit` says that the colour is still without the frame's light."""
 
     colour: np.ndarray
     alpha: np.ndarray
@@ -46,7 +46,8 @@ class Layer:
 
 @dataclass(frozen=True)
 class Dressing:
-    """What to draw: a garment's `category`, its `texture`, and the station on the column where a dress counts as lower garment."""
+    """What to draw: a garment's `category`, its `texture`, and the station on the column where a dress counts as lower
+    garment."""
 
     category: str
     texture: Texture
@@ -66,7 +67,8 @@ def step_between(values: np.ndarray, low: float, high: float) -> np.ndarray:
 
 
 def old_cloth(labels: np.ndarray, category: str, column_station: np.ndarray | None, waist: float) -> np.ndarray:
-    """[h, w] bool: pixels of what `category` replaces. A dress belongs to a top above the `waist` station and to a skirt below it."""
+    """[h, w] bool: pixels of what `category` replaces. A dress belongs to a top above the `waist` station and to a skirt below
+    it."""
     dress = labels == _id["dress"]
     if category == "full":
         return UPPER[labels] | LOWER[labels]
@@ -128,7 +130,9 @@ def panel_layer(
     return Layer(colour, alpha.astype(np.float32), (box[0], box[2]))
 
 
-def _allowed(m: PanelMap, dressing: Dressing, labels: np.ndarray, across: np.ndarray, station: np.ndarray, arms: list[PanelMap]) -> np.ndarray:
+def _allowed(
+    m: PanelMap, dressing: Dressing, labels: np.ndarray, across: np.ndarray, station: np.ndarray, arms: list[PanelMap]
+) -> np.ndarray:
     """[h, w] 0-1: where this panel may be seen at all, given what lies in front of it."""
     place = UPPER | SKIN_OF_TRUNK | (LOWER if dressing.category != "upper" or not dressing.tucked else np.zeros(256, bool))
     if m.part in SLEEVES:
@@ -143,7 +147,11 @@ def _allowed(m: PanelMap, dressing: Dressing, labels: np.ndarray, across: np.nda
         if dressing.category == "full":
             seen = seen | place[labels]
     seen = cv2.morphologyEx(seen.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 5)))
-    blocked = HEAD | (BARE_ARM if m.part not in SLEEVES else BARE_ARM & ~OWN_ARM[m.part]) | (SHOES if m.part not in SLEEVES else np.zeros(256, bool))
+    blocked = (
+        HEAD
+        | (BARE_ARM if m.part not in SLEEVES else BARE_ARM & ~OWN_ARM[m.part])
+        | (SHOES if m.part not in SLEEVES else np.zeros(256, bool))
+    )
     hidden = blocked[labels]
     if m.part == Part.TORSO:
         # The shoulder's cap is the trunk's to cover; the arm below it lies before the trunk.
@@ -155,7 +163,13 @@ def _allowed(m: PanelMap, dressing: Dressing, labels: np.ndarray, across: np.nda
 
 
 def _domain(
-    m: PanelMap, hem: float, across: np.ndarray, station: np.ndarray, column: np.ndarray | None, arms: list[PanelMap], size: tuple[int, int]
+    m: PanelMap,
+    hem: float,
+    across: np.ndarray,
+    station: np.ndarray,
+    column: np.ndarray | None,
+    arms: list[PanelMap],
+    size: tuple[int, int],
 ) -> np.ndarray:
     """[h, w] 0-1: where old cloth is this panel's to cover. `column` [h, w] is the trunk panel's `across`, where there is one."""
     if m.part in SLEEVES:
@@ -175,7 +189,12 @@ def _box(weight: np.ndarray, size: tuple[int, int], work: tuple[int, int]) -> tu
     if not len(rows):
         return None
     fy, fx = size[0] / work[0], size[1] / work[1]
-    return (max(0, int(rows[0] * fy) - 2), min(size[0], int((rows[-1] + 1) * fy) + 3), max(0, int(columns[0] * fx) - 2), min(size[1], int((columns[-1] + 1) * fx) + 3))
+    return (
+        max(0, int(rows[0] * fy) - 2),
+        min(size[0], int((rows[-1] + 1) * fy) + 3),
+        max(0, int(columns[0] * fx) - 2),
+        min(size[1], int((columns[-1] + 1) * fx) + 3),
+    )
 
 
 def enlarge_part(raster: np.ndarray, size: tuple[int, int], box: tuple[int, int, int, int]) -> np.ndarray:
@@ -184,7 +203,13 @@ def enlarge_part(raster: np.ndarray, size: tuple[int, int], box: tuple[int, int,
     fy, fx = raster.shape[0] / size[0], raster.shape[1] / size[1]
     matrix = np.float32([[fx, 0, (left + 0.5) * fx - 0.5], [0, fy, (top + 0.5) * fy - 0.5]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(np.ascontiguousarray(raster, np.float32), matrix, (right - left, bottom - top), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.warpAffine(
+        np.ascontiguousarray(raster, np.float32),
+        matrix,
+        (right - left, bottom - top),
+        flags=flags,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
 
 
 def _lookup(front: np.ndarray, back: np.ndarray, read: np.ndarray, share: np.ndarray | None) -> np.ndarray:

@@ -1,9 +1,9 @@
 """Cloth that does not swim: the garment is held to the motion of the cloth it replaces.
 
 Joints and outlines say where a panel is, shakily; optical flow says how the old cloth's surface moved from one frame to the next,
-precisely. For every cell of a panel the shift (across, along) is found that follows the flow and returns to the fitted place slowly:
-one small banded system per cell over the whole shot (`smoothing.follow`), so past and future count alike and nothing lags.
-"""
+precisely. For every cell of a panel the shift (across, along) is found that follows the flow and returns to the fitted place
+slowly: one small banded system per cell over the whole shot (`smoothing.follow`), so past and future count alike and nothing
+lags. """
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ LARGEST_STEP = 0.12  # stations or half-widths a frame: more is an occlusion or 
 LARGEST_SHIFT = 0.25
 
 
-def lock_to_cloth(fitted: FittedPanel, yaw: np.ndarray, motion: Iterable[tuple[np.ndarray, np.ndarray]], *, step: float) -> np.ndarray:
+def lock_to_cloth(
+    fitted: FittedPanel, yaw: np.ndarray, motion: Iterable[tuple[np.ndarray, np.ndarray]], *, step: float
+) -> np.ndarray:
     """[T, 8, 6, 2] float32: the panel's shift in (across, station) per cell, for `drape.map_panel`.
 
-    `motion` gives, frame by frame, `(flow [h, w, 2], cloth [h, w] bool)` on cells of `step` working pixels: how far the content of
-    each cell has come since the frame before, in working pixels, and whether the old cloth is seen there in both. `yaw` [T] radians.
-    """
+    `motion` gives, frame by frame, `(flow [h, w, 2], cloth [h, w] bool)` on cells of `step` working pixels: how far the content
+    of each cell has come since the frame before, in working pixels, and whether the old cloth is seen there in both. `yaw` [T]
+    radians. """
     count = len(yaw)
     steps = np.zeros((count, ROWS * COLUMNS * 2))
     trust = np.zeros((count, ROWS * COLUMNS * 2))
@@ -52,7 +54,13 @@ def _slip(before, now, flow: np.ndarray, cloth: np.ndarray) -> tuple[np.ndarray,
         return cv2.remap(field, *came, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
     slip = np.stack([now.material - then(before.material), now.station - then(before.station)], -1)
-    good = cloth & (now.reach > 0.9) & (then(before.reach) > 0.9) & (np.abs(now.across) < 0.85) & (np.abs(slip).max(-1) < LARGEST_STEP)
+    good = (
+        cloth
+        & (now.reach > 0.9)
+        & (then(before.reach) > 0.9)
+        & (np.abs(now.across) < 0.85)
+        & (np.abs(slip).max(-1) < LARGEST_STEP)
+    )
     if not good.any():
         return np.zeros((ROWS, COLUMNS, 2)), np.zeros((ROWS, COLUMNS))
     row = np.clip((now.share[good] * ROWS).astype(int), 0, ROWS - 1)

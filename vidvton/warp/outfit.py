@@ -29,7 +29,8 @@ Motion = Callable[[], Iterable[tuple[np.ndarray, np.ndarray]]]
 
 @dataclass(frozen=True)
 class Wear:
-    """One garment on one shot: `fitted` panels and their `shifts` [T, rows, columns, 2] that hold them to the old cloth's motion."""
+    """One garment on one shot: `fitted` panels and their `shifts` [T, rows, columns, 2] that hold them to the old cloth's
+    motion."""
 
     dressing: Dressing
     fitted: tuple[FittedPanel, ...]
@@ -38,8 +39,8 @@ class Wear:
 
 @dataclass(frozen=True)
 class Drawn:
-    """One garment in one frame: `under` [h, w, 3] float32 0-255 with `under_alpha` [h, w] (working size) goes where the old garment was,
-    `layers` (output size) on top from back to front, all cloth times `light` [h, w]."""
+    """One garment in one frame: `under` [h, w, 3] float32 0-255 with `under_alpha` [h, w] (working size) goes where the old
+    garment was, `layers` (output size) on top from back to front, all cloth times `light` [h, w]."""
 
     under: np.ndarray
     under_alpha: np.ndarray
@@ -58,8 +59,8 @@ class Outfit:
     yaw: np.ndarray
 
     def draw(self, t: int, frame: np.ndarray, labels: np.ndarray, size: tuple[int, int]) -> list[Drawn]:
-        """Frame `t` of the shot, one entry a garment: `frame` [h, w, 3] uint8 and `labels` [h, w] at working size, the cloth drawn at
-        output `size` (height, width)."""
+        """Frame `t` of the shot, one entry a garment: `frame` [h, w, 3] uint8 and `labels` [h, w] at working size, the cloth
+        drawn at output `size` (height, width)."""
         light = shading(frame, labels, self.albedo)
         raster = _raster(labels.shape, STEP)
         limbs = [map_panel(p, t, self.yaw[t], raster, step=STEP) for p in self.limbs]
@@ -71,12 +72,18 @@ class Outfit:
                 for p, shift in zip(wear.fitted, wear.shifts)
             ]
             trunk = next((m for m in maps if m.part in (Part.TORSO, Part.SKIRT)), None)
-            station, across = (None, None) if trunk is None else (enlarge(trunk.station, labels.shape), enlarge(np.abs(trunk.across), labels.shape))
+            station, across = (
+                (None, None)
+                if trunk is None
+                else (enlarge(trunk.station, labels.shape), enlarge(np.abs(trunk.across), labels.shape))
+            )
             old = old_cloth(labels, wear.dressing.category, station, wear.dressing.waist)
             under, bare = fill(frame, labels, old, wear.dressing, maps, limbs, self._limb_widths(t), skin, light)
             grown = cv2.dilate(old.astype(np.uint8), np.ones((5, 5))).astype(bool) & ~kept_in_front(labels)
             order = draw_order(maps)
-            layers = [panel_layer(maps[i], wear.fitted[i].panel.hem, wear.dressing, labels, old, across, limbs, size) for i in order]
+            layers = [
+                panel_layer(maps[i], wear.fitted[i].panel.hem, wear.dressing, labels, old, across, limbs, size) for i in order
+            ]
             # Skin bared in front of the trunk lies over it, and under the near sleeve.
             at = sum(not (maps[i].part in SLEEVES and maps[i].near <= 0) for i in order)
             layers[at:at] = [enlarged_layer(colour, alpha, size) for colour, alpha in bare]
@@ -85,7 +92,12 @@ class Outfit:
 
     def _limb_widths(self, t: int) -> dict[Part, np.ndarray]:
         body = self.body
-        return {Part.LEFT_SLEEVE: body.arms[t, 0], Part.RIGHT_SLEEVE: body.arms[t, 1], Part.LEFT_LEG: body.legs[t, 0], Part.RIGHT_LEG: body.legs[t, 1]}
+        return {
+            Part.LEFT_SLEEVE: body.arms[t, 0],
+            Part.RIGHT_SLEEVE: body.arms[t, 1],
+            Part.LEFT_LEG: body.legs[t, 0],
+            Part.RIGHT_LEG: body.legs[t, 1],
+        }
 
 
 def _raster(size: tuple[int, int], step: float) -> tuple[int, int]:
@@ -104,9 +116,9 @@ def fit_outfit(
     motion: Motion | None = None,
     flow_step: float = 8.0,
 ) -> Outfit:
-    """Fits every garment to one shot. `keypoints` [T, 33, 3], `depth` [T, 33] in working pixels, `yaw` [T] radians; `zoom` output pixels
-    a working pixel (how large the picture must be kept); with `motion`, whose flow has cells of `flow_step` working pixels, the cloth
-    follows the old cloth's surface."""
+    """Fits every garment to one shot. `keypoints` [T, 33, 3], `depth` [T, 33] in working pixels, `yaw` [T] radians; `zoom`
+    output pixels a working pixel (how large the picture must be kept); with `motion`, whose flow has cells of `flow_step`
+    working pixels, the cloth follows the old cloth's surface."""
     wears = []
     for garment in garments:
         panels = panels_for(garment, body)

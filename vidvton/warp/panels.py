@@ -1,7 +1,7 @@
 """A flat garment picture as panels: for each part, which point of the picture lies at which place of the body.
 
-A panel is a small lattice of picture points. Its rows are body stations (see `body.py`), its columns run across, from the picture's left
-at -1 to its right at +1, as a front view shows the garment: the wearer's left is at +1.
+A panel is a small lattice of picture points. Its rows are body stations (see `body.py`), its columns run across, from the
+picture's left at -1 to its right at +1, as a front view shows the garment: the wearer's left is at +1.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ TUCKED = 0.82  # an old top this much shorter than the new one's natural length 
 
 @dataclass(frozen=True)
 class Panel:
-    """`part` of the garment; `stations` [R] ascending body stations; `lattice` [R, 9, 2] picture points; `half_widths` [R] of the flat
-    garment at those rows in torso lengths; `hem` the station where the cloth ends; `tucked`: the old garment's edge hides the hem."""
+    """`part` of the garment; `stations` [R] ascending body stations; `lattice` [R, 9, 2] picture points; `half_widths` [R] of
+    the flat garment at those rows in torso lengths; `hem` the station where the cloth ends; `tucked`: the old garment's edge
+    hides the hem."""
 
     part: Part
     stations: np.ndarray
@@ -108,7 +109,8 @@ def _length(garment: Garment, natural: float, armpit: float, body: Body) -> tupl
 
 
 def _panel(part, stations, rows, left, right, scale, hem, tucked=False) -> Panel:
-    """A panel from the picture's rows: thinned to at most 64 of them, with one more at either end so that it can be read beyond its edge."""
+    """A panel from the picture's rows: thinned to at most 64 of them, with one more at either end so that it can be read beyond
+    its edge."""
     order = np.linspace(0, len(rows) - 1, min(64, len(rows))).round().astype(int)
     stations, rows, left, right = stations[order], rows[order], left[order], right[order]
     step = stations[-1] - stations[-2]
@@ -129,7 +131,8 @@ def _polyline(points: list[np.ndarray], share: np.ndarray) -> np.ndarray:
 
 
 def _strip(part: Part, left: list[np.ndarray], right: list[np.ndarray], stations: np.ndarray, scale: float, hem: float) -> Panel:
-    """A sleeve or trouser leg between its seams at the picture's left and right; `stations` are those of the seams' shares 0 to 1."""
+    """A sleeve or trouser leg between its seams at the picture's left and right; `stations` are those of the seams' shares 0 to
+    1."""
     share = np.linspace(0, 1, len(stations))
     a, b = _polyline(left, share), _polyline(right, share)
     beyond = 0.12

@@ -1,7 +1,7 @@
 """The old clothes' light and folds, without their colour or print: a factor per pixel for the new cloth.
 
-Albedo is taken to be a few flat colours (clusters over the whole shot, so that they do not flicker); what is left of the brightness is
-shading. Where two clusters meet nothing can be read, and the shading around is continued.
+Albedo is taken to be a few flat colours (clusters over the whole shot, so that they do not flicker); what is left of the
+brightness is shading. Where two clusters meet nothing can be read, and the shading around is continued.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ GROUPS = (UPPER, LOWER, _SKIN)
 
 @dataclass(frozen=True)
 class Albedo:
-    """The shot's flat colours: per group of labels (upper, lower, skin) `centres` [N, 3] in weighted CIELAB and `levels` [N], the mean
-    brightness 0-1 of each; `skin` [3] float32 0-1, the skin's usual colour (NaN where none was seen)."""
+    """The shot's flat colours: per group of labels (upper, lower, skin) `centres` [N, 3] in weighted CIELAB and `levels` [N],
+    the mean brightness 0-1 of each; `skin` [3] float32 0-1, the skin's usual colour (NaN where none was seen)."""
 
     centres: tuple[np.ndarray, ...]
     levels: tuple[np.ndarray, ...]

@@ -20,8 +20,8 @@ ROUNDS, FIRST_SMOOTHING, LATER_SMOOTHING = 6, 1000.0, 1.0
 def contour_points(mask: np.ndarray, *, count: int = POINTS) -> tuple[np.ndarray, np.ndarray]:
     """`count` well-spread points of the outline of `mask` [H, W] bool: `(points [count, 2] (x, y), tangent angles [count])`.
 
-    Points are thinned by dropping one of the closest pair again and again. Raises ValueError when the outline is shorter than `count`.
-    """
+    Points are thinned by dropping one of the closest pair again and again. Raises ValueError when the outline is shorter than
+    `count`. """
     outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     outline = np.concatenate([o[:, 0] for o in outlines if len(o) > 4]) if outlines else np.zeros((0, 2))
     if len(outline) < count:
@@ -50,7 +50,9 @@ def shape_contexts(points: np.ndarray, tangent: np.ndarray, mean_distance: float
     sector = (angle / (2 * np.pi) * ANGLE_BINS).astype(int) % ANGLE_BINS
     counted = (radius < 2) & ~np.eye(len(points), dtype=bool)
     cell = ring_index * ANGLE_BINS + sector
-    histograms = np.stack([np.bincount(c[u], minlength=ANGLE_BINS * RADIUS_BINS) for c, u in zip(cell, counted)]).astype(np.float64)
+    histograms = np.stack([np.bincount(c[u], minlength=ANGLE_BINS * RADIUS_BINS) for c, u in zip(cell, counted)]).astype(
+        np.float64
+    )
     return histograms / np.maximum(histograms.sum(1, keepdims=True), 1)
 
 
@@ -77,11 +79,12 @@ def _assign(cost: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def shape_context_fit(source: np.ndarray, target: np.ndarray, query: np.ndarray) -> np.ndarray:
-    """Where the points `query` [Q, 2] of the picture with mask `source` [H, W] bool land so that its shape becomes that of `target`.
+    """Where the points `query` [Q, 2] of the picture with mask `source` [H, W] bool land so that its shape becomes that of
+    `target`.
 
     Six rounds of matching and regularised spline fitting; smoothing 1000 in the first round, 1 afterwards, times the squared mean
-    distance (VITON's settings). Returns [Q, 2] float64 target pixels. Raises ValueError when a mask is empty or its outline too short.
-    """
+    distance (VITON's settings). Returns [Q, 2] float64 target pixels. Raises ValueError when a mask is empty or its outline too
+    short. """
     start, _ = contour_points(source)
     goal, goal_angle = contour_points(target)
     goal_context = shape_contexts(goal, goal_angle, _mean_distance(goal))

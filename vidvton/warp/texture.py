@@ -1,4 +1,5 @@
-"""The garment picture made ready to be read: colours continued past the outline, and a back that does not show the front's print."""
+"""The garment picture made ready to be read: colours continued past the outline, and a back that does not show the front's
+print."""
 
 from __future__ import annotations
 
@@ -14,8 +15,9 @@ PRINT_DISTANCE = 22.0  # CIELAB units from the fabric's colour that count as pri
 
 @dataclass(frozen=True)
 class Texture:
-    """`front`, `back` [H, W, 3] uint8 with cloth colours continued over the whole picture; `alpha`, `alpha_back` [H, W] uint8 0-255, where
-    cloth is; `cover` [H, W] uint8, the cloth grown a little outwards but not into the neck: where the old garment must not peek out."""
+    """`front`, `back` [H, W, 3] uint8 with cloth colours continued over the whole picture; `alpha`, `alpha_back` [H, W] uint8
+    0-255, where cloth is; `cover` [H, W] uint8, the cloth grown a little outwards but not into the neck: where the old garment
+    must not peek out."""
 
     front: np.ndarray
     back: np.ndarray
@@ -26,7 +28,8 @@ class Texture:
 
 
 def make_texture(garment: Garment, *, scale: float, torso: float) -> Texture:
-    """The texture of `garment` at `scale` times its picture's size; `torso` is the torso's length in the unscaled picture's pixels."""
+    """The texture of `garment` at `scale` times its picture's size; `torso` is the torso's length in the unscaled picture's
+    pixels."""
     size = tuple(max(8, round(n * scale)) for n in garment.image.shape[1:])
     image = np.ascontiguousarray(garment.image.permute(1, 2, 0).numpy())
     alpha = garment.alpha.numpy()
@@ -42,7 +45,9 @@ def make_texture(garment: Garment, *, scale: float, torso: float) -> Texture:
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1,) * 2)
     grown = cv2.dilate(mask, kernel) * (1 - neck["above"])
     grown_back = np.maximum(cv2.dilate(back_mask, kernel) * (1 - neck["above_back"]), back_mask)
-    return Texture(front, _back(front, mask > 0.5), _bytes(mask), _bytes(back_mask), _bytes(np.maximum(grown, mask)), _bytes(grown_back))
+    return Texture(
+        front, _back(front, mask > 0.5), _bytes(mask), _bytes(back_mask), _bytes(np.maximum(grown, mask)), _bytes(grown_back)
+    )
 
 
 def _bytes(mask: np.ndarray) -> np.ndarray:
@@ -60,7 +65,8 @@ def continue_colours(image: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 
 def _neck_hole(mask: np.ndarray, points: np.ndarray, garment: Garment) -> dict[str, np.ndarray]:
-    """What lies above the front collar between its ends (`above`), the part of it that a back view covers (`back`), and the rest."""
+    """What lies above the front collar between its ends (`above`), the part of it that a back view covers (`back`), and the
+    rest."""
     nothing = {k: np.zeros_like(mask) for k in ("above", "back", "above_back")}
     if garment.category == "lower":
         return nothing
@@ -87,14 +93,17 @@ def _back(front: np.ndarray, mask: np.ndarray) -> np.ndarray:
     if printed is None:
         return front
     grow = max(3, round(0.012 * max(front.shape)))
-    known = ~(cv2.dilate(printed.astype(np.uint8), np.ones((2 * grow + 1,) * 2, np.uint8)) > 0) & cv2.erode(mask.astype(np.uint8), np.ones((3, 3))).astype(bool)
+    known = ~(cv2.dilate(printed.astype(np.uint8), np.ones((2 * grow + 1,) * 2, np.uint8)) > 0) & cv2.erode(
+        mask.astype(np.uint8), np.ones((3, 3))
+    ).astype(bool)
     if known.sum() < 0.05 * mask.sum():
         return front
     return push_pull(front.astype(np.float32), known).round().clip(0, 255).astype(np.uint8)
 
 
 def print_mask(front: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
-    """[H, W] bool: a print or logo on plain fabric; None where the fabric itself is patterned (stripes, checks, florals) or plain."""
+    """[H, W] bool: a print or logo on plain fabric; None where the fabric itself is patterned (stripes, checks, florals) or
+    plain."""
     lab = cv2.cvtColor(front, cv2.COLOR_RGB2LAB).astype(np.float32)
     lab = (lab - [0, 128, 128]) * [100 / 255 * 0.5, 1, 1]
     columns = np.flatnonzero(mask.any(0))
@@ -113,7 +122,8 @@ def print_mask(front: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
 
 
 def push_pull(values: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """`values` [H, W, C] float32 with unknown pixels filled smoothly from the `known` [H, W] ones around (Gortler et al. 1996)."""
+    """`values` [H, W, C] float32 with unknown pixels filled smoothly from the `known` [H, W] ones around (Gortler et al.
+    1996)."""
     weight = known.astype(np.float32)
     return _push_pull(values * weight[..., None], weight)
 

@@ -1,7 +1,7 @@
 """Thin-plate splines (Bookstein 1989): the smoothest plane map through given points, as plain matrices.
 
-A spline with control points `c` [L, 2] is linear in what the control points are mapped to, so for fixed controls and queries it is
-one matrix: `tps_basis(c, q) @ targets`. A moving body only changes the targets: a frame costs one small matrix product.
+A spline with control points `c` [L, 2] is linear in what the control points are mapped to, so for fixed controls and queries it
+is one matrix: `tps_basis(c, q) @ targets`. A moving body only changes the targets: a frame costs one small matrix product.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ def _design(control: np.ndarray, smoothing: float) -> np.ndarray:
 def tps_basis(control: np.ndarray, query: np.ndarray, *, smoothing: float = 0.0) -> np.ndarray:
     """[Q, L] float64: the weights that give, for each of `query` [Q, 2], the spline's value from the values at `control` [L, 2].
 
-    Rows sum to one and reproduce affine maps exactly. `smoothing` (in squared units of the controls) relaxes the fit: 0 interpolates,
-    large values tend to the least-squares affine map. Raises ValueError when the controls are fewer than three or on one line.
-    """
+    Rows sum to one and reproduce affine maps exactly. `smoothing` (in squared units of the controls) relaxes the fit: 0
+    interpolates, large values tend to the least-squares affine map. Raises ValueError when the controls are fewer than three or
+    on one line. """
     control = np.asarray(control, np.float64)
     query = np.asarray(query, np.float64)
     count = len(control)

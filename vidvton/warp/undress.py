@@ -1,4 +1,5 @@
-"""What shows where the old garment was and the new one is not: skin along the limb, skin at the neck, the other garment, the background."""
+"""What shows where the old garment was and the new one is not: skin along the limb, skin at the neck, the other garment, the
+background."""
 
 from __future__ import annotations
 
@@ -13,8 +14,8 @@ from vidvton.warp.texture import continue_colours
 
 
 def skin_shape(m: PanelMap, widths: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """A bare limb on the working raster: `(alpha [h, w] 0-1, across [h, w] -1 to 1)`. `widths` [S, 2] are the clothed limb's edges at
-    the LIMB stations in torso lengths; a bare limb is never wider than an average one."""
+    """A bare limb on the working raster: `(alpha [h, w] 0-1, across [h, w] -1 to 1)`. `widths` [S, 2] are the clothed limb's
+    edges at the LIMB stations in torso lengths; a bare limb is never wider than an average one."""
     average = AVERAGE_ARM if m.part in SLEEVES else AVERAGE_LEG
     station, across, reach = enlarge(m.station, size), enlarge(m.across, size), enlarge(m.reach, size)
     shares = []
@@ -39,11 +40,11 @@ def fill(
     light: np.ndarray,
     plate: np.ndarray | None = None,
 ) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
-    """What lies under the old garment, at working size: the picture [h, w, 3] float32 0-255, and the bare limbs that lie before the
-    trunk, each as (colour [h, w, 3], alpha [h, w]).
+    """What lies under the old garment, at working size: the picture [h, w, 3] float32 0-255, and the bare limbs that lie before
+    the trunk, each as (colour [h, w, 3], alpha [h, w]).
 
-    `frame` [h, w, 3] uint8, `labels` [h, w], `old` [h, w] bool, `skin` [3] 0-1 the skin's colour, `light` [h, w] the shading factor,
-    `plate` [h, w, 3] uint8 the background where it is known from other frames (None: continued from around the person).
+    `frame` [h, w, 3] uint8, `labels` [h, w], `old` [h, w] bool, `skin` [3] 0-1 the skin's colour, `light` [h, w] the shading
+    factor, `plate` [h, w, 3] uint8 the background where it is known from other frames (None: continued from around the person).
     """
     size = labels.shape
     rim = cv2.dilate(old.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7))) > 0
