@@ -83,22 +83,21 @@ def decoded(path: Path, limits: Limits, findings: Findings) -> Iterator[tuple[in
     """Every frame of the clip in presentation order with its pts (strictly ascending, in stream time base units).
 
     Decoding uses all cores until something breaks; then the file is decoded again on one thread, so that what is shown after the
-    damage does not depend on timing, and what was already delivered is skipped. A frame that cannot be decoded is replaced by its
-    neighbour under its own time. VidvtonError where no frame at all can be decoded.
+    damage does not depend on timing, and what was already delivered is skipped. A frame that is damaged or cannot be decoded is
+    replaced by its neighbour under its own time. VidvtonError where no frame at all can be decoded.
     """
     count = 0
     try:
-        for item in _decode(path, limits, Findings(), careful=False):
+        for item in _decode(path, limits, findings, None):
             yield item
             count += 1
-        if count:
-            return
     except _Damage:
-        pass
-    for number, item in enumerate(_decode(path, limits, findings, careful=True)):
-        if number >= count:
-            yield item
-            count += 1
+        findings.bridged.clear()
+        findings.remarks.clear()
+        for number, item in enumerate(_decode(path, limits, findings, _damaged_times(path, limits))):
+            if number >= count:
+                yield item
+                count += 1
     if not count:
         raise VidvtonError(f"no frame of {path} can be decoded; the file is damaged or not a video, give another")
 
@@ -107,44 +106,68 @@ class _Damage(Exception):
     """Something is wrong with the stream: decode it carefully."""
 
 
-def _decode(path: Path, limits: Limits, findings: Findings, *, careful: bool) -> Iterator[tuple[int, VideoFrame]]:
+def _damaged_times(path: Path, limits: Limits) -> set[int]:
+    """The pts of frames that come out with holes the decoder has papered over. Only frame threads mark them."""
+    marked = set()
     with opened(path, limits) as container:
         stream = video_stream(container, path, limits)
-        stream.thread_type = "SLICE" if careful else "AUTO"
-        seconds = stream.time_base
+        stream.thread_type = "FRAME"
+        for frame, _ in _frames(container, stream, [], Findings()):
+            if frame is not None and frame.is_corrupt and frame.pts is not None:
+                marked.add(frame.pts)
+    return marked
+
+
+def _decode(path: Path, limits: Limits, findings: Findings, damaged: set[int] | None) -> Iterator[tuple[int, VideoFrame]]:
+    """As `decoded`; with `damaged` None on all cores, raising _Damage at the first trouble, else carefully."""
+    with opened(path, limits) as container:
+        stream = video_stream(container, path, limits)
+        stream.thread_type = "AUTO" if damaged is None else "SLICE"
         step = max(1, round(1 / (frame_rate(stream) * stream.time_base)))
         waiting: list[int] = []  # pts of packets whose frames have not come out yet
-        errors = 0
+        filled: set[int] = set()
+        troubled = False
         last: int | None = None
         held: VideoFrame | None = None
-        for frame, wrong in _frames(container, stream, waiting, findings, careful=careful):
-            errors += wrong
+
+        def bridge(pts: int) -> int:
+            findings.bridged.append(float(pts * stream.time_base))
+            filled.add(pts)
+            return pts
+
+        for frame, trouble in _frames(container, stream, waiting, findings):
+            troubled |= trouble
+            if damaged is None and (troubled or (frame is not None and frame.is_corrupt)):
+                raise _Damage
             if frame is None:
                 continue
             limits.check_size(path, frame.width, frame.height)
             pts = frame.pts if frame.pts is not None else (0 if last is None else last + step)
-            while waiting and waiting[0] < pts:
+            if pts in filled:  # comes after its place was given to a neighbour
+                continue
+            if damaged and pts in damaged and held is not None:
+                frame = held
+                bridge(pts)
+            while waiting and waiting[0] <= pts:
                 lost = heapq.heappop(waiting)
-                if errors and (last is None or lost > last):
-                    findings.bridged.append(float(lost * seconds))
+                if troubled and lost < pts and (last is None or lost > last):
+                    last = bridge(lost)
                     yield lost, held if held is not None else frame
-                    last = lost
-            if waiting and waiting[0] == pts:
-                heapq.heappop(waiting)
             if last is not None and pts <= last:
+                when = float(pts * stream.time_base)
+                findings.remark(f"the frame at {when:.3f} s came no later than the one before; moved one tick on")
                 pts = last + 1
-                findings.remark(f"the frame at {float(pts * seconds):.3f} s came no later than the one before; moved one tick on")
             yield pts, frame
             last, held = pts, frame
-        if errors and held is not None:
+        if troubled and held is not None:
             for lost in sorted(p for p in waiting if p > last):
-                findings.bridged.append(float(lost * seconds))
-                yield lost, held
+                yield bridge(lost), held
 
 
 def _frames(
-    container: av.container.InputContainer, stream: av.VideoStream, waiting: list[int], findings: Findings, *, careful: bool
-) -> Iterator[tuple[VideoFrame | None, int]]:
+    container: av.container.InputContainer, stream: av.VideoStream, waiting: list[int], findings: Findings
+) -> Iterator[tuple[VideoFrame | None, bool]]:
+    """(frame, False) for each frame as it comes out, (None, True) where the container or the decoder complains."""
     packets = container.demux(stream)
     while True:
         try:
@@ -153,22 +176,21 @@ def _frames(
             return
         except PROBLEMS as problem:
             findings.remark(f"the file breaks off ({brief(problem)})")
-            return
-        if packet.size and packet.pts is not None and not packet.is_discard:
+            yield None, True
+            packet = None  # nothing more to read: empty the decoder
+        if packet is not None and packet.size and packet.pts is not None and not packet.is_discard:
             heapq.heappush(waiting, packet.pts)
-        if packet.is_corrupt:
-            yield None, 1
+        if packet is not None and packet.is_corrupt:
+            yield None, True
         try:
-            frames = packet.decode()
-        except PROBLEMS as problem:
-            if not careful:
-                raise _Damage from problem
-            yield None, 1
-            continue
+            frames = stream.decode(packet)
+        except PROBLEMS:
+            yield None, True
+            frames = []
         for frame in frames:
-            if frame.is_corrupt and not careful:
-                raise _Damage
-            yield frame, 0
+            yield frame, False
+        if packet is None:
+            return
 
 
 def frame_rate(stream: av.VideoStream) -> Fraction:
