@@ -28,7 +28,7 @@ WALLS = {
     "decord": ("media",),
     "PIL": ("media", "render.sheet", "garment.sheet", "people.draw"),
     "mediapipe": ("people.mediapipe_*",),
-    "cv2": ("media.images", "people", "garment", "warp", "synth", "metrics.flow", "render.composite"),
+    "cv2": ("media.images", "people", "garment", "warp", "synth", "metrics.flow", "prepare", "render.composite"),
     "accelerate": ("train",),
     "xformers": ("models.attention",),
     "diffusers": ("diffusion", "models.bundle"),

@@ -15,16 +15,17 @@ find_python() {
 
 ensure_venv() {
   local extra=$1 stamp want python log
-  want=$(cksum < "$root/pyproject.toml")
+  want="$(cksum < "$root/pyproject.toml") $root"  # a clone that was moved is installed again: the old path is in .venv
   stamp="$root/.venv/.ready-${extra:-run}"
   if [ -x "$root/.venv/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$want" ]; then return; fi
   (
     flock 9  # two first uses at once: the second waits for the first
     if [ -x "$root/.venv/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$want" ]; then exit 0; fi
-    if ! [ -x "$root/.venv/bin/python" ]; then
+    # A first use that was stopped half way leaves a .venv without pip: begin it again.
+    if ! "$root/.venv/bin/python" -m pip --version >/dev/null 2>&1; then
       python=$(find_python) || { echo "vidvton: needs Python 3.11 or 3.12 on the PATH (or its path in VIDVTON_PYTHON)" >&2; exit 1; }
       echo "vidvton: creating .venv with $("$python" --version)" >&2
-      "$python" -m venv "$root/.venv" >&2 || { echo "vidvton: could not create .venv; is the venv module there (Debian: apt install python3-venv)?" >&2; rm -rf "$root/.venv"; exit 1; }
+      "$python" -m venv --clear "$root/.venv" >&2 || { echo "vidvton: could not create .venv; is the venv module there (Debian: apt install python3-venv)?" >&2; rm -rf "$root/.venv"; exit 1; }
     fi
     echo "vidvton: installing the packages of pyproject.toml into .venv (a few minutes the first time)" >&2
     log="$root/.venv/install.log"

@@ -41,7 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
     except ValueError:  # not in the main thread
         pass
     try:
-        return app(arguments, standalone_mode=False, prog_name="vidvton") or DONE
+        code = app(arguments, standalone_mode=False, prog_name="vidvton") or DONE
+        sys.stdout.flush()
+        return code
     except typer.TyperException as error:
         return _fail(error, error.format_message().rstrip("."), getattr(error, "exit_code", MISUSE))
     except MisuseError as error:

@@ -60,9 +60,9 @@ def open_work(path: Path, identity: dict[str, object]) -> Iterator[WorkFolder]:
             if before is not None:
                 notes = (f"starting afresh: {_difference(before, identity)} since the unfinished run in {path}",)
             _empty(path)
-            write_json(path / _IDENTITY, identity)
-        (path / "analysis").mkdir(exist_ok=True)
-        (path / "segments").mkdir(exist_ok=True)
+            _furnish(path, identity)
+        for folder in ("analysis", "segments"):
+            (path / folder).mkdir(exist_ok=True)
         resumed = before == identity and any(any(folder.iterdir()) for folder in (path / "analysis", path / "segments"))
         yield WorkFolder(path, resumed, notes)
     finally:
@@ -103,10 +103,14 @@ def was_published(path: Path, identity: dict[str, object], output: Path) -> bool
 
 def remove_work(work: WorkFolder) -> None:
     """Delete the folder and all in it; only inside its `open_work`."""
-    _empty(work.path)
-    (work.path / LOCK).unlink(missing_ok=True)
+    _remove(work.path)
+
+
+def _remove(path: Path) -> None:
+    _empty(path)
+    (path / LOCK).unlink(missing_ok=True)
     try:
-        work.path.rmdir()
+        path.rmdir()
     except OSError as error:
         if error.errno != errno.ENOTEMPTY:  # a second run may be waiting at the door
             raise
@@ -193,6 +197,17 @@ def _read_json(path: Path) -> dict[str, object] | None:
     return value if isinstance(value, dict) else None
 
 
+def _furnish(path: Path, identity: dict[str, object]) -> None:
+    """Make an empty work folder ready, or unmake it where the disk refuses."""
+    try:
+        (path / "analysis").mkdir()
+        (path / "segments").mkdir()
+        write_json(path / _IDENTITY, identity)
+    except OSError:
+        _remove(path)
+        raise
+
+
 def _lock(path: Path) -> int:
     """An open, locked file descriptor of the folder's lock file; the kernel lets go of it however this process ends."""
     while True:
@@ -207,8 +222,10 @@ def _lock(path: Path) -> int:
             if not path.parent.is_dir():
                 raise MisuseError(f"{path.parent} is not a folder, so the work folder {path.name} cannot be made in it") from None
             continue  # the run before us is just tidying up
-        except PermissionError:
-            raise VidvtonError(f"the work folder {path} cannot be written; give another with --work") from None
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise
+            raise VidvtonError(f"the work folder {path} cannot be written (no permission); give another with --work") from None
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
