@@ -9,7 +9,7 @@ from pathlib import Path
 from vidvton.errors import MisuseError
 
 # ITU-T H.273 code points, the numbers FFmpeg and every container use.
-BT709, UNSPECIFIED, BT2020 = 1, 2, 9
+GBR, BT709, UNSPECIFIED, BT2020 = 0, 1, 2, 9
 PQ, HLG = 16, 18
 LIMITED, FULL = 1, 2
 

@@ -14,7 +14,7 @@ from vidvton.errors import MisuseError, VidvtonError
 from vidvton.frames import as_arrays, from_arrays
 from vidvton.media.colour import ToRgb
 from vidvton.media.images import IMAGE_SUFFIXES, image_size, natural_key, read_image
-from vidvton.media.info import DEFAULT_LIMITS, ClipInfo, Limits
+from vidvton.media.info import BT709, DEFAULT_LIMITS, FULL, GBR, ClipInfo, Colours, Limits
 from vidvton.media.source import Findings, decoded, probe_video, upright
 from vidvton.values import Clip
 
@@ -51,7 +51,7 @@ class VideoReader:
     @property
     def warnings(self) -> list[str]:
         """What was wrong with the source as far as it has been read, one line each."""
-        times = self._findings.bridged
+        times = sorted(self._findings.bridged)
         lines = list(self._findings.remarks)
         if times:
             shown = ", ".join(f"{t:.3f}" for t in times[:8]) + (", ..." if len(times) > 8 else "")
@@ -86,6 +86,10 @@ class VideoReader:
                 size = (frame.width, frame.height)
                 last_frame, last_array = frame, upright(to_rgb(frame), info.rotation, info.mirrored)
             yield pts, last_array
+        if info.duration is not None and first is not None:
+            read = (pts - first) * info.time_base + 1 / info.rate
+            if read < info.duration - max(Fraction(1, 2), info.duration / 50):
+                self._findings.remark(f"the file promises {float(info.duration):.2f} s of video and holds {float(read):.2f} s")
 
 
 class PictureReader:
@@ -101,7 +105,7 @@ class PictureReader:
         self.info = ClipInfo(
             path=path, kind="folder" if path.is_dir() else "image", width=width, height=height, time_base=1 / PICTURE_RATE,
             rate=PICTURE_RATE, frames=count, codec=self._paths[0].suffix.lower().lstrip("."), pixel_format="rgb24",
-            duration=count / PICTURE_RATE,
+            duration=count / PICTURE_RATE, colours=Colours(primaries=BT709, transfer=BT709, matrix=GBR, range=FULL),
         )  # fmt: skip
 
     @property

@@ -24,12 +24,11 @@ from vidvton.errors import MisuseError, VidvtonError
 from vidvton.frames import as_arrays
 from vidvton.media.colour import FromRgb
 from vidvton.media.files import check_writable, disk_errors, part_path, remove, settle, written_beside
-from vidvton.media.info import DEFAULT_LIMITS, FULL, ClipInfo
+from vidvton.media.info import DEFAULT_LIMITS, FULL, GBR, ClipInfo
 from vidvton.media.source import PROBLEMS, brief, opened
 from vidvton.values import Clip
 
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
-GBR = 0
 _SHIFT = 3600  # seconds; NUT knows no negative times, and decoding starts before the first frame is shown
 
 
@@ -171,7 +170,7 @@ def join_segments(
     order = decode_times(times)
     shown = sorted(times)
     gaps = dict(zip(shown, (b - a for a, b in zip(shown, shown[1:]))))
-    gaps[shown[-1]] = _last_duration(shown, info)
+    gaps[shown[-1]] = gaps[times[-1]] = _last_duration(shown, info)  # the last shown, and the last decoded: MP4 counts with both
     with contextlib.ExitStack() as stack:
         part = stack.enter_context(written_beside(output, overwrite=overwrite))
         stack.enter_context(_writing(output))

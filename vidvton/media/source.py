@@ -150,6 +150,8 @@ def _decode(path: Path, limits: Limits, findings: Findings, damaged: set[int] | 
                 bridge(pts)
             while waiting and waiting[0] <= pts:
                 lost = heapq.heappop(waiting)
+                if damaged is None and lost < pts:  # PyAV swallows an error that follows a frame in one call
+                    raise _Damage
                 if troubled and lost < pts and (last is None or lost > last):
                     last = bridge(lost)
                     yield lost, held if held is not None else frame
@@ -159,6 +161,8 @@ def _decode(path: Path, limits: Limits, findings: Findings, damaged: set[int] | 
                 pts = last + 1
             yield pts, frame
             last, held = pts, frame
+        if damaged is None and last is not None and any(p > last for p in waiting):
+            raise _Damage
         if troubled and held is not None:
             for lost in sorted(p for p in waiting if p > last):
                 yield bridge(lost), held
