@@ -59,16 +59,30 @@ def _fitting(frames: list[int], chosen: dict[int, list[int]], bodies: Bodies) ->
     """The frames in which some body fits its mask about as well as around them, and its fit. The others are better bridged."""
     best = np.array([bodies.fit[chosen[f]].max() for f in frames])
     usual = np.array([np.percentile(best[max(0, i - 12) : i + 13], 60) for i in range(len(best))])
-    keep = best > usual - _MISFIT
+    sure = np.array([_passes_agree(bodies, chosen[f]) for f in frames])  # arms hidden in profile fit badly too
+    keep = (best > usual - _MISFIT) | sure
     for run in np.split(np.arange(len(frames)), np.flatnonzero(np.diff(keep)) + 1):
         if not keep[run[0]] and len(run) > _LONGEST_MISFIT:
             keep[run] = True  # too long to guess: something else has changed
     return [f for f, k in zip(frames, keep) if k], best[keep]
 
 
+def _passes_agree(bodies: Bodies, rows: list[int]) -> bool:
+    """Whether the passes with and against time saw the same body, the same side in front."""
+    for a in rows:
+        for b in rows:
+            if bodies.back[a] and not bodies.back[b]:
+                way = np.linalg.norm(bodies.keypoints[a, :, :2] - bodies.keypoints[b, :, :2], axis=1)[list(MAIN_JOINTS)].mean()
+                turn = np.cos(raw_yaw(bodies, a, False) - raw_yaw(bodies, b, False))
+                if way < 0.12 * max(bodies.torso[a], bodies.torso[b]) and turn > 0.85:
+                    return True
+    return False
+
+
 def _points(bodies: Bodies, row: int, swap: bool) -> np.ndarray:
-    """[12, 4] (x, y, z, score) of the main joints; depth counts less, being less sure."""
-    full = np.concatenate([bodies.keypoints[row, :, :2], 0.6 * bodies.depth[row][:, None], bodies.keypoints[row, :, 2:]], 1)
+    """[12, 4] (x, y, z, score) of the main joints; z is against the other side's joint, for the model's lean is not to be trusted."""
+    depth = bodies.depth[row]
+    full = np.concatenate([bodies.keypoints[row, :, :2], 0.25 * (depth - depth[_SWAP])[:, None], bodies.keypoints[row, :, 2:]], 1)
     return full[_SWAP if swap else slice(None)][list(MAIN_JOINTS)]
 
 
@@ -144,14 +158,14 @@ def _agreement(points: np.ndarray, options, k: int, j: int) -> float | None:
 
 def _face_cost(bodies: Bodies, frame: int, option: tuple[int, bool], face: np.ndarray) -> float:
     row, swap = option
-    if face[4] < 0.75:
-        return 0.0
     head = bodies.keypoints[row, :11, :2].mean(0)
     size = max(face[2] - face[0], face[3] - face[1])
-    centre = (face[:2] + face[2:4]) / 2
-    if np.linalg.norm(head - centre) > size:
-        return 0.0
-    return 0.5 * float(face[4]) * max(0.0, -0.2 - float(np.cos(raw_yaw(bodies, row, swap))))
+    near = np.linalg.norm(head - (face[:2] + face[2:4]) / 2) < size
+    if face[4] < 0 or not near or bodies.extent[row, 1] < 0.05 * size:
+        return 0.0  # not looked for, another's face, or the head is cut off by the picture's edge
+    seen = float(np.clip((face[4] - 0.7) / 0.2, -1, 1))
+    front = float(np.cos(raw_yaw(bodies, row, swap)))
+    return 0.5 * seen * max(0.0, -0.2 - front) if seen > 0 else -0.15 * seen * max(0.0, front - 0.2)
 
 
 def raw_yaw(bodies: Bodies, row: int, swap: bool) -> float:

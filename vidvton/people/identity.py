@@ -13,6 +13,7 @@ from vidvton.people.skeleton import BONES, LEFT_RIGHT_SWAP
 
 MAIN_JOINTS = (11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28)
 _LEAST_TORSO = 0.08  # of the frame's height: shorter bodies are phantoms on shoes and bags
+_LEAST_BELIEF = 0.28
 _GAP = 20  # frames over which a person may be out of sight and still be linked by position
 
 
@@ -64,6 +65,7 @@ def believable(bodies: Bodies, shots: np.ndarray, size: tuple[int, int]) -> np.n
     """[m] bool: bodies that may be people, by the length of their torso against the frame's height and the shot's median."""
     torso = bodies.torso
     good = (torso >= _LEAST_TORSO * size[0]) & (bodies.extent[:, 4] > 0)
+    good &= bodies.score * bodies.fit * np.sqrt(bodies.agree) > _LEAST_BELIEF
     for shot in np.unique(shots):
         rows = np.flatnonzero(good & (shots[bodies.frame] == shot))
         if not len(rows):
@@ -137,9 +139,23 @@ def _groups(bodies: Bodies, rows: list[int], torso: np.ndarray) -> list[list[int
             if _one_person(bodies, torso, group[0], row):
                 group.append(row)
                 break
+            if _phantom_of(bodies, torso, group[0], row):
+                break
         else:
             groups.append([row])
     return groups
+
+
+def _phantom_of(bodies: Bodies, torso: np.ndarray, real: int, row: int) -> bool:
+    """Whether a body is a piece of another one taken for a person: inside it, smaller, and worse explained by its bones."""
+    smaller = torso[row] < 0.85 * torso[real] and bodies.fit[row] < bodies.fit[real] - 0.08
+    return bool(smaller and _shared(bodies.extent[real], bodies.extent[row]) > 0.85)
+
+
+def _shared(a: np.ndarray, b: np.ndarray) -> float:
+    """What two boxes share, as a part of the smaller one."""
+    wide, high = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    return float(max(wide, 0) * max(high, 0) / min(_area(a), _area(b)))
 
 
 def _one_person(bodies: Bodies, torso: np.ndarray, a: int, b: int) -> bool:
@@ -147,10 +163,7 @@ def _one_person(bodies: Bodies, torso: np.ndarray, a: int, b: int) -> bool:
         return True
     if bodies.back[a] == bodies.back[b]:
         return False  # one pass keeps its people apart
-    box_a, box_b = bodies.extent[a], bodies.extent[b]
-    wide = min(box_a[2], box_b[2]) - max(box_a[0], box_b[0])
-    high = min(box_a[3], box_b[3]) - max(box_a[1], box_b[1])
-    return bool(min(wide, high) > 0 and wide * high > 0.75 * min(_area(box_a), _area(box_b)))
+    return _shared(bodies.extent[a], bodies.extent[b]) > 0.75
 
 
 def _area(box: np.ndarray) -> float:
@@ -164,7 +177,7 @@ def _link_cost(bodies: Bodies, torso: np.ndarray, person: Person, group: list[in
         apart(bodies.keypoints[a], bodies.keypoints[b], max(torso[a], torso[b])) for a in person.rows[last] for b in group
     )
     unlike = 1 - likeness(person.look, bodies.look[group].mean(0))
-    return near / (1.2 + 0.15 * gap) + 0.5 * unlike
+    return near / (1.2 + 0.15 * gap) + 0.5 * unlike - 0.1 * min(1.0, len(person.rows) / 20)
 
 
 def choose(people: list[Person], bodies: Bodies, shots: np.ndarray, who: str, size: tuple[int, int]) -> dict[int, list[int]]:
@@ -193,7 +206,7 @@ def choose(people: list[Person], bodies: Bodies, shots: np.ndarray, who: str, si
             if best is None:
                 break
             taken.add(best)
-            chosen.update(people[best].rows)
+            chosen = people[best].rows | chosen
     return chosen
 
 
@@ -204,7 +217,7 @@ def _next_stretch(people, weight, taken, chosen, look, shot, lenient: bool) -> i
     for i, person in enumerate(people):
         if i in taken or person.shot != shot or len(person.rows) < 2 and len(people) > 3:
             continue
-        if any(f in chosen for f in person.rows):
+        if sum(f in chosen for f in person.rows) > 0.3 * len(person.rows):
             continue
         like = likeness(look, person.look)
         if like >= least:

@@ -20,6 +20,7 @@ from vidvton.values import PoseTrack
 
 _SIDE = 448  # longest side of a stored mask
 _MARGIN = 0.15
+_ARMS = (13, 14, 15, 16)  # forearms and hands: bones that start here
 _REACH = 2  # frames to each side that steady a mask
 
 
@@ -148,7 +149,7 @@ class _Maker:
         others = [r for r in self._rows.get(index, []) if r not in self._chosen.get(index, [])]
         if others:
             foreign = np.max([self._body(r, grid, size) for r in others], 0)
-        near = self._near_bones(index, grid, size)
+        near = self._near_bones(index, grid, size, bool(others))
         rows = choice.rows if choice is not None else self._chosen.get(index, [])  # a collapsed skeleton's mask still is right
         if not rows:  # bridged: only the segmenter saw this frame
             return np.where(near, second, 0).astype(np.uint8)
@@ -159,20 +160,21 @@ class _Maker:
             extra[foreign > np.maximum(own, 64)] = 0
         return _attach(own, second, extra)
 
-    def _near_bones(self, index: int, grid: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        """[h, w] bool: within reach of the skeleton (about a torso's length to the sides)."""
+    def _near_bones(self, index: int, grid: np.ndarray, size: tuple[int, int], crowded: bool) -> np.ndarray:
+        """[h, w] bool: within reach of the skeleton: a torso's length from trunk and legs, where a skirt or a cape may be."""
         points = self._track.keypoints[index, :, :2].numpy().astype(np.float64)
         torso = np.linalg.norm(points[11:13].mean(0) - points[23:25].mean(0))
         scale = 1 / grid[0, 0]
         local = (points - grid[:, 2]) * scale
         canvas = np.zeros(size, np.uint8)
-        thick = max(1, int(1.0 * torso * scale))
         for a, b in BONES:
+            reach = (0.3 if a in _ARMS else 0.5 if crowded else 1.0) * torso * scale
+            thick = max(1, int(2 * reach))
             ends = [tuple(int(v) for v in np.clip(local[k], -4 * max(size), 4 * max(size))) for k in (a, b)]
             cv2.line(canvas, ends[0], ends[1], 255, min(thick, 2000))
         head = local[:11].mean(0)
         if np.abs(head).max() < 4 * max(size):
-            cv2.circle(canvas, (int(head[0]), int(head[1])), thick, 255, -1)
+            cv2.circle(canvas, (int(head[0]), int(head[1])), max(1, int(0.5 * torso * scale)), 255, -1)
         return canvas > 0
 
     def _body(self, row: int, grid: np.ndarray, size: tuple[int, int]) -> np.ndarray:

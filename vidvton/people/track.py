@@ -76,7 +76,7 @@ def analyse(
     if not chosen:
         raise VidvtonError(f"nobody was found in any of the {frames} frames; expected a clip that shows a person")
     decisions = facing.decide(chosen, bodies, shots, faces)
-    track = solve(decisions, bodies, shots, size)
+    track = solve(decisions, chosen, bodies, shots, size)
     yield Progress("solve", frames, frames)
     for done in write_outlines(work, bodies, decisions, chosen, track, size):
         yield Progress("outline", done, frames)
@@ -159,8 +159,11 @@ def _choose(bodies: Bodies, shots: np.ndarray, who: str, size: tuple[int, int]) 
     return identity.choose(people, bodies, shots, who, size)
 
 
-def solve(decisions: dict[int, facing.Choice], bodies: Bodies, shots: np.ndarray, size: tuple[int, int]) -> PoseTrack:
-    """The smoothed track of one person, from what was decided frame by frame. `size` is the frame's (height, width)."""
+def solve(
+    decisions: dict[int, facing.Choice], chosen: dict[int, list[int]], bodies: Bodies, shots: np.ndarray, size: tuple[int, int]
+) -> PoseTrack:
+    """The smoothed track of one person, from what was decided frame by frame. `chosen` are the frames they are in, with and without
+    a skeleton to be believed; `size` is the frame's (height, width)."""
     count = len(shots)
     keypoints = np.zeros((count, 33, 3))
     depth, across = np.zeros((count, 33)), np.zeros((count, 2))
@@ -173,10 +176,15 @@ def solve(decisions: dict[int, facing.Choice], bodies: Bodies, shots: np.ndarray
         belief[frame] = bodies.score[rows].mean() * (0.5 + 0.5 * min(1.0, bodies.agree[rows].mean() / 0.8))
     seen = np.isin(np.arange(count), list(decisions))
     present, yaw, quality = np.zeros(count, bool), np.zeros(count), np.zeros(count)
-    for first, last in _stretches(seen, shots):
+    there = np.isin(np.arange(count), list(chosen))
+    for frame in np.flatnonzero(there & ~seen):
+        boxes[frame] = bodies.extent[chosen[frame], :4].mean(0)
+    for first, last in _stretches(there, shots):
         part = slice(first, last)
         present[part] = True
-        keypoints[part], depth[part], boxes[part] = _smoothed(keypoints[part], depth[part], boxes[part], seen[part])
+        keypoints[part], depth[part], boxes[part] = _smoothed(
+            keypoints[part], depth[part], boxes[part], seen[part], there[part]
+        )
         yaw[part] = smooth_yaw(across[part], seen[part] * (belief[part] + 0.05))
         quality[part] = _quality(keypoints[part], belief[part], seen[part], size)
     boxes[~present] = 0
@@ -216,7 +224,7 @@ def _stretches(seen: np.ndarray, shots: np.ndarray) -> list[tuple[int, int]]:
     return out
 
 
-def _smoothed(keypoints: np.ndarray, depth: np.ndarray, boxes: np.ndarray, seen: np.ndarray):
+def _smoothed(keypoints: np.ndarray, depth: np.ndarray, boxes: np.ndarray, seen: np.ndarray, there: np.ndarray):
     torso = np.linalg.norm(keypoints[seen][:, 11:13, :2].mean(1) - keypoints[seen][:, 23:25, :2].mean(1), axis=1)
     scale = max(float(np.median(torso)), 1.0)
     out = keypoints.copy()
@@ -231,7 +239,7 @@ def _smoothed(keypoints: np.ndarray, depth: np.ndarray, boxes: np.ndarray, seen:
     far = np.abs(steps[:, None] - known).min(1)
     for joint in range(33):
         out[:, joint, 2] = np.interp(steps, known, scores[known, joint]) * 0.88**far
-    weights = seen.astype(float)
+    weights = there.astype(float)
     edges = np.concatenate([smooth_curve(boxes[:, i : i + 1], weights, 4 * scale) for i in range(4)], 1)
     return out, deep, edges
 
