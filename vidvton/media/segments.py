@@ -43,7 +43,7 @@ class _Encoder:
 
 
 _ENCODERS = {
-    "h264": _Encoder("libx264", 18, (), "veryfast", needs_even=True),
+    "h264": _Encoder("libx264", 18, (), "fast", needs_even=True),
     "hevc": _Encoder("libx265", 20, (("x265-params", "log-level=none"),), "veryfast", needs_even=True),
     "vp9": _Encoder("libvpx-vp9", 24, (("b", "0"), ("deadline", "good"), ("cpu-used", "4"), ("row-mt", "1")), None),
     "av1": _Encoder("libsvtav1", 24, (), "8"),
@@ -64,7 +64,7 @@ def check_output(
             box.add_mux_stream(encoder.library)
         except ValueError as problem:
             raise MisuseError(f"a {path.suffix} file cannot hold {codec} video; use .mkv or another --codec") from problem
-    if audio_from is not None:
+    if audio_from is not None and info.has_audio:
         with opened(audio_from, DEFAULT_LIMITS) as source, av.open(io.BytesIO(), "w", format=kind) as box:
             for stream in source.streams.audio:
                 if stream.codec_context is not None:
@@ -156,7 +156,7 @@ def join_segments(
     segments: Sequence[str | Path], output: str | Path, info: ClipInfo, *, audio_from: str | Path | None = None,
     overwrite: bool = False,
 ) -> None:  # fmt: skip
-    """Copy the packets of `segments` (in order) into `output`, whole or absent, with the sound of `audio_from` unchanged.
+    """Copy the packets of `segments` (in order) into `output`, whole or absent, with the sound of `audio_from`, if any, unchanged.
 
     Every frame keeps its presentation time exactly (to the millisecond in .mkv and .webm, which count in those), the distance
     between picture and sound is the source's, and decode times are made from the presentation times. MisuseError where the
@@ -175,7 +175,8 @@ def join_segments(
         part = stack.enter_context(written_beside(output, overwrite=overwrite))
         stack.enter_context(_writing(output))
         template = stack.enter_context(_segment(paths[0]))
-        source = stack.enter_context(opened(Path(audio_from), DEFAULT_LIMITS)) if audio_from is not None else None
+        has_sound = audio_from is not None and info.has_audio
+        source = stack.enter_context(opened(Path(audio_from), DEFAULT_LIMITS)) if has_sound else None
         sounds = [s for s in source.streams.audio if s.codec_context is not None] if source else []
         box = stack.enter_context(_output(part, output, info.time_base, [s.time_base for s in sounds]))
         video = _add_stream(box, template.streams.video[0], output)
