@@ -156,7 +156,7 @@ def join_segments(
     segments: Sequence[str | Path], output: str | Path, info: ClipInfo, *, audio_from: str | Path | None = None,
     overwrite: bool = False,
 ) -> None:  # fmt: skip
-    """Copy the packets of `segments` (in order) into `output`, whole or absent, with the sound of `audio_from`, if any, unchanged.
+    """Copy the packets of `segments` (in order) into `output`, whole or absent, with `audio_from`'s sound, if any, unchanged.
 
     Every frame keeps its presentation time exactly (to the millisecond in .mkv and .webm, which count in those), the distance
     between picture and sound is the source's, and decode times are made from the presentation times. MisuseError where the
