@@ -1,9 +1,9 @@
 """Every command README prints runs as printed.
 
 A fenced block of README is run where its language is `bash` or `sh` or its first line is `$ ...`; every line in it that calls
-`vidvton` or `tools/vidvton` is carried out, in order, in one folder that holds a file for each input the commands name. Lines that
-set up or test the project itself (`tools/test`, `pip`, `git`) are only checked to exist. A block after the comment
-`<!-- not run: REASON -->` is left out.
+`vidvton` or `tools/vidvton` is carried out, in order, in one folder that holds a file for each input the commands name (a film of
+a person for clips, a portrait for pictures called person, photo, portrait or me, else a garment). Other lines that call a script
+of tools/ are only checked for its presence. A block after the comment `<!-- not run: REASON -->` is left out.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from tinting import make_clip, make_skirt  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCK = re.compile(r"(?P<skip><!-- not run: .+? -->\s*)?^(?P<fence>```+)(?P<language>\w*)[^\n]*\n(?P<body>.*?)^(?P=fence)\s*$", re.M | re.S)
+BLOCK = re.compile(
+    r"(?P<skip><!-- not run: .+? -->\s*)?^(?P<fence>```+)(?P<language>\w*)[^\n]*\n(?P<body>.*?)^(?P=fence)\s*$", re.M | re.S
+)
 CLIPS, PICTURES = (".mp4", ".mov", ".mkv", ".webm"), (".png", ".jpg", ".jpeg", ".webp")
 
 
@@ -120,7 +122,8 @@ def test_every_command_of_the_readme_runs(command, desk):
         assert os.access(ROOT / name, os.X_OK), f"README calls {name}, which is not there or not executable"
         return
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, "-m", "vidvton", *arguments], cwd=desk, env=environment, capture_output=True, text=True)
+    program = [sys.executable, "-m", "vidvton", *arguments]
+    done = subprocess.run(program, cwd=desk, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     for flag in ("-o", "--output"):
         if flag in arguments and not {"--dry-run", "--preview"} & set(arguments):

@@ -267,7 +267,7 @@ def _carry_out(plan: RenderPlan, *, as_json: bool, quiet: bool) -> None:
     from .render.video import render_clip
     from .terminal import Display
 
-    with Display(quiet=quiet) as display, _kept_work_said(plan.request, plan.work):
+    with Display(quiet=quiet, resumed=plan.segments_done is not None) as display, _kept_work_said(plan.request, plan.work):
         steps = render_clip(plan, make_engine)
         with contextlib.closing(steps):
             while True:

@@ -16,12 +16,15 @@ PLAIN_EVERY = 10.0
 class Display:
     """Shows `Progress` and `Note` events on `stream`; a context manager. A quiet one shows nothing."""
 
-    def __init__(self, *, quiet: bool = False, stream: TextIO | None = None) -> None:
+    def __init__(self, *, quiet: bool = False, resumed: bool = False, stream: TextIO | None = None) -> None:
+        """`resumed` says that a stage may begin with frames another run has done, which count for nothing in its rate."""
         self.stream = stream if stream is not None else sys.stderr
         self.quiet = quiet
+        self.resumed = resumed
         self.last: Progress | None = None
+        self._moment = time.monotonic()
         self._pace: Pace | None = None
-        self._said = 0.0
+        self._said, self._told = 0.0, ""
         self._bar = None if quiet or not self.stream.isatty() else _Bar(self.stream)
 
     def __enter__(self) -> Display:
@@ -46,16 +49,16 @@ class Display:
         fresh = self.last is None or self.last.stage != step.stage
         if fresh:
             self._close_stage()
-            self._pace = Pace.start(step.done, now)
+            self._pace = Pace.start(step.done, now) if self.resumed else Pace.start(0, self._moment)
         self._pace.update(step.done, now)
-        self.last = step
+        self.last, self._moment = step, now
         if self.quiet:
             return
         if self._bar is not None:
             self._bar.show(step, self._pace, fresh)
         elif fresh or now - self._said >= PLAIN_EVERY:
-            self._said = now
-            self._line(describe(step, self._pace))
+            self._said, self._told = now, describe(step, self._pace)
+            self._line(self._told)
 
     def note(self, note: Note) -> None:
         """Say a sentence above the bar."""
@@ -68,8 +71,9 @@ class Display:
 
     def _close_stage(self) -> None:
         if self._bar is None and not self.quiet and self.last is not None and self._pace is not None:
-            if self._pace.done > self._pace.first:
-                self._line(describe(self.last, self._pace))
+            text = describe(self.last, self._pace)
+            if self._pace.done > self._pace.first and text != self._told:
+                self._line(text)
 
     def _line(self, text: str) -> None:
         print(f"vidvton: {text}", file=self.stream, flush=True)

@@ -51,7 +51,7 @@ def test_another_render_starts_afresh_and_says_what_changed(tmp_path):
         (work.analysis / "deep").mkdir()
         (work.analysis / "deep" / "track").write_text("x")
     other = {**IDENTITY, "settings": {"crf": 20}}
-    assert peek_work(path, other) == 0
+    assert peek_work(path, other) is None
     with open_work(path, other) as work:
         assert not work.resumed
         assert len(work.notes) == 1 and "settings changed" in work.notes[0] and "afresh" in work.notes[0]

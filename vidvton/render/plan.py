@@ -53,7 +53,7 @@ class RenderPlan:
     identity: dict[str, object]
     overwrite: bool
     notes: tuple[str, ...] = ()
-    segments_done: int = 0
+    segments_done: int | None = None
     source: SourceFacts = field(init=False)
 
     def __post_init__(self) -> None:

@@ -69,10 +69,10 @@ def open_work(path: Path, identity: dict[str, object]) -> Iterator[WorkFolder]:
         os.close(lock)
 
 
-def peek_work(path: Path, identity: dict[str, object]) -> int:
-    """How many finished segments an unfinished run of this very render left at `path`; writes nothing."""
+def peek_work(path: Path, identity: dict[str, object]) -> int | None:
+    """How many finished segments an unfinished run of this very render left at `path`; None where there was none."""
     if _read_json(path / _IDENTITY) != json.loads(json.dumps(identity)):
-        return 0
+        return None
     return sum(1 for _ in (path / "segments").glob("*.json"))
 
 

@@ -74,7 +74,7 @@ def _rendered(plan: RenderPlan, engine_of: EngineOf, work: WorkFolder, clock: Cl
     engine = engine_of(plan, work.analysis)
     if work.resumed:
         yield Note(f"going on with the unfinished work in {work.path}")
-    yield from _timed(engine.prepare(), clock)
+    yield from _timed(engine.prepare(), clock, resumed=work.resumed)
     frames, summary = engine.num_frames(), engine.summary()
     check_summary(summary, frames, plan)
     if plan.request.preview is not None:
@@ -156,15 +156,15 @@ def check_summary(summary: EngineSummary, frames: int, plan: RenderPlan) -> None
         raise VidvtonError(f"{source}: nobody was found {where}; give a clip that shows a person, or try another --who")
 
 
-def _timed(steps: Iterator[Progress | Note], clock: Clock) -> Iterator[Progress | Note]:
-    """`steps`, with the time up to each one booked on its stage."""
+def _timed(steps: Iterator[Progress | Note], clock: Clock, *, resumed: bool) -> Iterator[Progress | Note]:
+    """`steps`, with the time up to each one booked on its stage; in a resumed run a stage may begin with frames done before."""
     reached: dict[str, int] = {}
     last = time.monotonic()
     for step in steps:
         now = time.monotonic()
         stage = getattr(step, "stage", None)
         if stage is not None:
-            clock.add(stage, now - last, max(0, step.done - reached.get(stage, step.done)))
+            clock.add(stage, now - last, max(0, step.done - reached.get(stage, step.done if resumed else 0)))
             reached[stage] = step.done
             last = now
         yield step
