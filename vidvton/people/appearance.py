@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 
 import cv2
 import numpy as np
+from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from ..errors import MisuseError
@@ -173,8 +174,8 @@ def _seeds(samples: list[_Sample], size: tuple[int, int]) -> dict[int, np.ndarra
 def _beside(samples: list[_Sample], models: dict[int, np.ndarray]) -> list[np.ndarray]:
     """Weights of what the person carries: in the silhouette but on no part of the body, and of a colour that is rare on garments and
     skin (a poncho is not on the body either, but its colour is on the arms)."""
-    common = np.maximum.reduce([models[SKIN], models[UPPER], models[LOWER]])
-    rare = 1 / (1 + (common / 100) ** 3)
+    common = gaussian_filter(np.maximum.reduce([models[SKIN], models[UPPER], models[LOWER]]).reshape(SIDE, SIDE, SIDE), 1.5).ravel()
+    rare = 1 / (1 + (common / 30) ** 3)  # widened, so that the shades of a garment's colour count as the garment's
     out = []
     for s in samples:
         z = s.zones
@@ -289,22 +290,35 @@ def _lower_facts(samples: list[_Sample], posteriors: list[np.ndarray], models: d
                  places: Places) -> tuple[bool, bool, float]:  # fmt: skip
     """(dress, skirt, waist)."""
     alike = overlap(models[UPPER], models[LOWER])
-    between, beside = [], []
-    for s, post in zip(samples, posteriors):
-        if s.body.legs[0] is None or s.body.legs[1] is None or min(map(len, s.body.legs)) < 2:
-            continue
-        (hip_l, knee_l), (hip_r, knee_r) = s.body.legs[0][:2], s.body.legs[1][:2]
-        for t in (0.55, 0.75, 0.9):
-            left, right = hip_l + (knee_l - hip_l) * t, hip_r + (knee_r - hip_r) * t
-            if np.linalg.norm(left - right) < 0.36 * s.body.unit:  # thighs touch: says nothing
-                continue
-            col, row = ((left + right) / 2 / _STEP).astype(int)
-            if 0 <= row < post.shape[1] and 0 <= col < post.shape[2]:
-                between.append(float(post[LOWER, row, col]))
-            beside.append(1)
-    skirt = len(between) >= 3 and float(np.mean(between)) > 0.55
+    votes = [v for s, post in zip(samples, posteriors) if (v := _between_legs(s.body, post)) is not None]
+    skirt = len(votes) >= 1 and float(np.mean(votes)) > 0.5
     table = places.torso.mean(axis=0).reshape(-1, 4, SURFACES)[:, :3].mean(axis=1)
     more_lower = np.flatnonzero(table[:, LOWER] > table[:, UPPER])
     waist = float(more_lower[0] / len(table) * 1.6 - 0.3) if len(more_lower) else 1.0
     dress = alike > 0.7 and skirt
     return dress, skirt, float(np.clip(waist, 0.5, 1.3))
+
+
+def _between_legs(body: Body, post: np.ndarray) -> float | None:
+    """How far the lower garment fills the gap between the legs where it covers both and they stand apart; None when nowhere. Trousers
+    let something else through at least once along the way, a skirt nowhere."""
+    if body.legs[0] is None or body.legs[1] is None:
+        return None
+
+    def lower(point: np.ndarray) -> float | None:
+        col, row = (point / _STEP).astype(int)
+        inside = 0 <= row < post.shape[1] and 0 <= col < post.shape[2]
+        return float(post[LOWER, row, col]) if inside else None
+
+    least = None
+    for joint, places, apart in ((0, (0.6, 0.75, 0.9), 0.36), (1, (0.2, 0.45, 0.7), 0.28)):
+        if min(map(len, body.legs)) < joint + 2:
+            continue
+        for t in places:
+            left, right = (leg[joint] + (leg[joint + 1] - leg[joint]) * t for leg in body.legs)
+            ends = (lower(left), lower(right))
+            middle = lower((left + right) / 2)
+            if None in ends or middle is None or min(ends) < 0.5 or np.linalg.norm(left - right) < apart * body.unit:
+                continue
+            least = middle if least is None else min(least, middle)
+    return least

@@ -8,10 +8,6 @@ import cv2
 import numpy as np
 
 
-def _each(planes: np.ndarray, do) -> np.ndarray:
-    return np.stack([do(p) for p in planes])
-
-
 def guided(fields: np.ndarray, guide: np.ndarray, *, radius: int, eps: float, step: int = 2) -> np.ndarray:
     """`fields` [C, h, w] averaged along the colours of `guide` [3, h, w] float32 0-1.
 
@@ -79,6 +75,13 @@ def _places(h: int, w: int) -> np.ndarray:
     return np.stack([xs, ys], axis=-1)
 
 
-def follow(fields: np.ndarray, maps: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """`fields` [C, h, w] sampled through the maps of `Follower.way`."""
-    return _each(fields, lambda p: cv2.remap(p, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
+def blend_along(own: np.ndarray, others: list[tuple[np.ndarray, tuple, np.ndarray]], share: float) -> np.ndarray:
+    """`own` [h, w, 4] uint8 averaged with `others`: (picture like it, maps and trust of `Follower.way`), each counting `share` times its
+    trust. Four bytes a pixel, because that is what OpenCV moves and blends fastest."""
+    out, weight = own, np.ones(own.shape[:2], np.float32)
+    for picture, maps, trust in others:
+        moved = cv2.remap(picture, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        part = trust * np.float32(share)
+        out = cv2.blendLinear(out, moved, weight, part)
+        weight = weight + part
+    return out

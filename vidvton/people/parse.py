@@ -12,7 +12,7 @@ from ..frames import as_arrays
 from ..values import CIHP_LABELS, PoseTrack
 from .appearance import Appearance
 from .colours import bins_of
-from .edges import Follower, follow, guided
+from .edges import Follower, blend_along, guided
 from .evidence import BACKGROUND, HAIR, LOWER, SHOE, SKIN, SURFACES, THING, UPPER, loose_pieces, softmax, spread, weigh
 from .zones import LIMB, Body, Zones, body_of, grid, zones_of
 
@@ -20,6 +20,7 @@ LABEL = {name: i for i, name in enumerate(CIHP_LABELS)}
 _FINE, _COARSE = 2, 4
 _NEIGHBOUR = 0.8
 _AGREE = 3.0
+_FAINTEST = -8.0
 
 
 def parse_frames(frames: Tensor, pose: PoseTrack, silhouettes: Tensor | np.ndarray, appearance: Appearance) -> Tensor:
@@ -48,7 +49,7 @@ def parse_frames(frames: Tensor, pose: PoseTrack, silhouettes: Tensor | np.ndarr
 class _Seen:
     __slots__ = ("logs", "grey", "guide", "zones", "body")
 
-    def __init__(self, logs: np.ndarray, grey: np.ndarray, guide: np.ndarray, zones: Zones, body: Body) -> None:
+    def __init__(self, logs: tuple[np.ndarray, np.ndarray], grey: np.ndarray, guide: np.ndarray, zones: Zones, body: Body) -> None:
         self.logs, self.grey, self.guide, self.zones, self.body = logs, grey, guide, zones, body
 
 
@@ -67,12 +68,12 @@ def _see(picture: np.ndarray, mask: np.ndarray, pose: PoseTrack, t: int, appeara
     zones = zones_of(body, grid((h, w), _COARSE))
     logits = weigh(spread(appearance.places, zones, body), bins_of(small), appearance.colours, person)
     logits -= logits.max(axis=0)
-    np.maximum(logits, -8, out=logits)
-    return _Seen(logits, cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), guide, zones, body)
+    np.maximum(logits, _FAINTEST, out=logits)
+    return _Seen(_pack(logits), cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), guide, zones, body)
 
 
-def _steady(logs: list[np.ndarray | None], greys: list[np.ndarray | None], shots: list[int]) -> list[np.ndarray | None]:
-    """Each frame's log-probabilities averaged with its neighbours', twice, along the motion, inside shots."""
+def _steady(logs: list[tuple | None], greys: list[np.ndarray | None], shots: list[int]) -> list[tuple | None]:
+    """Each frame's packed log-probabilities averaged with its neighbours', twice, along the motion, inside shots."""
     follower = Follower()
     ways: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
     for t in range(len(logs)):
@@ -80,34 +81,37 @@ def _steady(logs: list[np.ndarray | None], greys: list[np.ndarray | None], shots
             if 0 <= o < len(logs) and logs[t] is not None and logs[o] is not None and shots[t] == shots[o]:
                 ways[t, o] = follower.way(greys[t], greys[o])
     for _ in range(2):
-        fresh: list[np.ndarray | None] = []
-        for t, own in enumerate(logs):
-            if own is None:
-                fresh.append(None)
-                continue
-            total, weight = own.copy(), np.ones(own.shape[1:], np.float32)
-            for o in (t - 1, t + 1):
-                if (t, o) in ways:
-                    where, trust = ways[t, o]
-                    trust = trust * np.float32(_NEIGHBOUR)
-                    total += follow(logs[o], where) * trust
-                    weight += trust
-            fresh.append(total / weight)
-        logs = fresh
+        logs = [
+            None if own is None else tuple(
+                blend_along(own[i], [(logs[o][i], *ways[t, o]) for o in (t - 1, t + 1) if (t, o) in ways], _NEIGHBOUR) for i in (0, 1)
+            )
+            for t, own in enumerate(logs)
+        ]  # fmt: skip
     return logs
 
 
-def _label(seen: _Seen, logs: np.ndarray, appearance: Appearance, size: tuple[int, int]) -> np.ndarray:
+def _pack(logs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Log-probabilities [SURFACES, h, w] from _FAINTEST to 0 as two pictures of four bytes a pixel."""
+    planes = [cv2.convertScaleAbs(p, alpha=255 / _FAINTEST) for p in logs]
+    planes.append(np.zeros_like(planes[0]))
+    return cv2.merge(planes[:4]), cv2.merge(planes[4:])
+
+
+def _unpack(packed: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    planes = [*cv2.split(packed[0]), *cv2.split(packed[1])][:SURFACES]
+    return np.stack(planes).astype(np.float32) * np.float32(_FAINTEST / 255)
+
+
+def _label(seen: _Seen, packed: tuple, appearance: Appearance, size: tuple[int, int]) -> np.ndarray:
+    logs = _unpack(packed)
     soft = softmax(logs)
     cells = seen.zones.v.shape[::-1]
     coarse = np.stack([cv2.resize(p, cells, interpolation=cv2.INTER_AREA) for p in soft])
-    logs = logs.copy()
     for c, loose in loose_pieces(coarse, seen.zones, head=appearance.head):
         logs[c] -= 6 * cv2.resize(loose.astype(np.float32), soft.shape[:0:-1], interpolation=cv2.INTER_LINEAR)
     soft = softmax(logs)
-    for radius, eps in ((9, 1e-3), (4, 3e-4)):
-        soft = softmax(logs + np.float32(_AGREE) * guided(soft, seen.guide, radius=radius, eps=eps))
-    soft = guided(soft, seen.guide, radius=2, eps=1e-4, step=1)
+    for radius, eps, step in ((9, 1e-3, 4), (4, 3e-4, 2)):
+        soft = softmax(logs + np.float32(_AGREE) * guided(soft, seen.guide, radius=radius, eps=eps, step=step))
     surface = _largest(soft, size)
     return _name(surface, seen.zones, seen.body, appearance)
 

@@ -1,0 +1,152 @@
+"""Labels of drawn people whose labels are known, and of one real photo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from drawn_person import LABEL, clip, iou, joints, track
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from vidvton.errors import MisuseError
+from vidvton.frames import from_arrays
+from vidvton.people.appearance import Appearance, learn_appearance
+from vidvton.people.parse import parse_frames
+
+LEAST = {"upper": 0.9, "pants": 0.9, "face": 0.8, "hair": 0.75, "torso_skin": 0.6, "left_arm": 0.8, "right_arm": 0.8,
+         "left_shoe": 0.8, "right_shoe": 0.8}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    frames, pose, silhouettes, labels = clip(7)
+    appearance = learn_appearance(frames, pose, silhouettes)
+    return frames, pose, silhouettes, labels, appearance, parse_frames(frames, pose, silhouettes, appearance)
+
+
+def test_every_surface_is_found_where_it_was_drawn(drawn):
+    *_, labels, _, found = drawn
+    assert found.dtype == torch.uint8 and found.shape == labels.shape
+    for name, least in LEAST.items():
+        assert iou(found.numpy() == LABEL[name], labels == LABEL[name]) >= least, name
+
+
+def test_facts_of_the_shot(drawn):
+    appearance = drawn[4]
+    assert 0.4 <= appearance.sleeve <= 1.0 and appearance.leg > 1.6
+    assert appearance.head and not (appearance.dress or appearance.skirt or appearance.bare)
+
+
+@pytest.mark.parametrize("how", [{"long_sleeve": True}, {"top": (235, 232, 228)}, {"top": (70, 20, 30)}, {"top": (215, 205, 170)}])
+def test_other_tops(how):
+    frames, pose, silhouettes, labels = clip(3, **how)
+    appearance = learn_appearance(frames, pose, silhouettes)
+    found = parse_frames(frames, pose, silhouettes, appearance).numpy()
+    assert iou(found == LABEL["upper"], labels == LABEL["upper"]) > 0.85
+    assert (appearance.sleeve > 1.7) == bool(how.get("long_sleeve"))
+
+
+def test_skirt_over_bare_legs():
+    frames, pose, silhouettes, labels = clip(3, skirt=True)
+    appearance = learn_appearance(frames, pose, silhouettes)
+    found = parse_frames(frames, pose, silhouettes, appearance).numpy()
+    assert appearance.skirt and not appearance.dress
+    for name in ("skirt", "left_leg", "right_leg"):
+        assert iou(found == LABEL[name], labels == LABEL[name]) > 0.75, name
+
+
+def test_hand_across_the_chest_is_arm():
+    frames, pose, silhouettes, labels = clip(4, crossing=True)
+    found = parse_frames(frames, pose, silhouettes, learn_appearance(frames, pose, silhouettes)).numpy()
+    assert iou(found == LABEL["left_arm"], labels == LABEL["left_arm"]) > 0.85
+    hand = np.zeros(labels.shape, bool)
+    for t, (x, y, _) in enumerate(pose.keypoints[:, 15].tolist()):
+        hand[t, int(y) - 6 : int(y) + 6, int(x) - 6 : int(x) + 6] = True
+    hand &= labels == LABEL["left_arm"]
+    assert (found[hand] == LABEL["left_arm"]).mean() > 0.95
+
+
+def test_labels_hold_still_while_the_picture_does():
+    frames, pose, silhouettes, _ = clip(1)
+    rng = np.random.default_rng(5)
+    still = np.repeat(np.moveaxis(frames.numpy(), 1, -1), 8, axis=0).astype(np.int16)
+    noisy = np.clip(still + rng.integers(-7, 8, still.shape), 0, 255).astype(np.uint8)
+    pose8 = track(np.repeat(pose.keypoints.numpy(), 8, axis=0))
+    masks = silhouettes.repeat(8, 1, 1)
+    found = parse_frames(from_arrays(noisy), pose8, masks, learn_appearance(from_arrays(noisy), pose8, masks)).numpy()
+    changed = (found[1:] != found[:-1]).sum() / ((found[1:] > 0) | (found[:-1] > 0)).sum()
+    assert changed < 0.012
+
+
+def test_a_frame_depends_on_no_more_than_four_neighbours(drawn):
+    frames, pose, silhouettes, _, appearance, whole = drawn
+    part = parse_frames(frames[1:7], pose.window(1, 7), silhouettes[1:7], appearance)
+    assert torch.equal(part[2:], whole[3:7])
+
+
+def test_same_labels_at_twice_the_size():
+    small, large = clip(2, size=(320, 240)), clip(2, size=(320, 240), scale=2.0)
+    found = [parse_frames(f, p, s, learn_appearance(f, p, s)).numpy() for f, p, s, _ in (small, large)]
+    shrunk = found[1][:, ::2, ::2]
+    assert (shrunk == found[0]).mean() > 0.97
+
+
+def test_appearance_survives_a_file(drawn, tmp_path):
+    frames, pose, silhouettes, _, appearance, whole = drawn
+    np.savez(tmp_path / "a.npz", **appearance.to_arrays())
+    with np.load(tmp_path / "a.npz") as arrays:
+        back = Appearance.from_arrays(arrays)
+    again = parse_frames(frames, pose, silhouettes, back)
+    assert (again == whole).float().mean() > 0.999
+    assert back.sleeve == pytest.approx(appearance.sleeve) and back.dress == appearance.dress
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(missing=st.sets(st.integers(0, 32)))
+def test_no_missing_joint_raises(drawn, missing):
+    frames, pose, silhouettes, _, appearance, _ = drawn
+    points = pose.keypoints[:1].clone()
+    points[:, sorted(missing)] = 0
+    holed = track(points.numpy())
+    learn_appearance(frames[:1], holed, silhouettes[:1])
+    found = parse_frames(frames[:1], holed, silhouettes[:1], appearance)
+    assert int(found.max()) < 20
+    assert (found > 0).float().mean() <= 1.3 * (silhouettes[:1] > 40).float().mean()
+
+
+def test_nobody_is_background_and_wrong_sizes_are_refused(drawn):
+    frames, pose, silhouettes, _, appearance, _ = drawn
+    nobody = track(np.zeros((1, 33, 3), np.float32))
+    object.__setattr__(nobody, "present", torch.zeros(1, dtype=torch.bool))
+    assert not parse_frames(frames[:1], nobody, silhouettes[:1], appearance).any()
+    assert learn_appearance(frames[:1], nobody, silhouettes[:1]).colours.shape == appearance.colours.shape
+    with pytest.raises(MisuseError, match="one length and size"):
+        parse_frames(frames[:2], pose, silhouettes, appearance)
+
+
+def test_photo_of_grace_hopper():
+    import matplotlib
+
+    photo = np.array(Image.open(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg").convert("RGB"))
+    h, w = photo.shape[:2]
+    points = joints(0.55 * h, (0.5 * w, 0.62 * h))
+    for j, (x, y) in {0: (0.52, 0.35), 2: (0.57, 0.29), 5: (0.45, 0.29), 7: (0.66, 0.32), 8: (0.36, 0.32), 9: (0.57, 0.42), 10: (0.47, 0.42),
+                      11: (0.86, 0.68), 12: (0.16, 0.68)}.items():  # fmt: skip
+        points[j, :2] = (x * w, y * h)
+    points[13:, 2] = 0
+    mask = np.zeros((h, w), np.uint8)
+    cv2.ellipse(mask, (int(0.51 * w), int(0.32 * h)), (int(0.2 * w), int(0.24 * h)), 0, 0, 360, 255, -1)
+    cv2.fillPoly(mask, [(np.array([[0.4, 0.5], [0.62, 0.5], [0.93, 0.65], [1, 1], [0.02, 1], [0.1, 0.65]]) * (w, h)).astype(int)], 255)
+    mask = cv2.GaussianBlur(mask, (0, 0), 4)
+    frames, masks, pose = from_arrays(photo[None]), torch.from_numpy(mask[None]), track(points[None])
+    found = parse_frames(frames, pose, masks, learn_appearance(frames, pose, masks))[0].numpy()
+    cheek = found[int(0.36 * h) : int(0.4 * h), int(0.46 * w) : int(0.56 * w)]
+    jacket = found[int(0.85 * h) : int(0.95 * h), int(0.15 * w) : int(0.35 * w)]
+    assert (cheek == LABEL["face"]).mean() > 0.9
+    assert (jacket == LABEL["upper"]).mean() > 0.9
+    assert (found[: int(0.05 * h)] == 0).all()
