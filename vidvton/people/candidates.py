@@ -15,8 +15,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-
 from vidvton.frames import as_arrays, from_arrays
+from vidvton.people.arbitrate import arbitrate
 from vidvton.people.estimators import STATE_WIDTH, Body, Estimators
 from vidvton.people.plausible import fit_to_mask
 from vidvton.people.shots import AHEAD, ShotMemory, find_shots, grey_of
@@ -25,6 +25,9 @@ from vidvton.values import Clip
 CHUNK = 64
 LOOKAHEAD = 8
 FACE_EVERY = 2
+_SETTLED_SIDE = 384
+LEAST_BELIEF = 0.28
+"""Score, fit and the square root of agreement, multiplied: under this a body is a phantom."""
 _STRIDE = 16
 _WORK_AREA = 640_000  # pixels of the pictures that the models see
 
@@ -34,7 +37,7 @@ _WORK_AREA = 640_000  # pixels of the pictures that the models see
 class Seen:
     """What the models said about n frames, m bodies in all, in pixels of the source.
 
-    Per frame: `frames` [n] the indices; `cuts`, `blank` [n] bool; `second` [n] PNG bytes of the segmenter's mask and
+    Per frame: `frames` [n] the indices; `cuts`, `blank` [n] bool; `second` [n] PNG bytes of the mask of all people, settled between the segmenter and the bodies, and
     `second_box` [n, 4] xyxy, the part of the frame that it covers; `faces` [n, 5] the best face (x0, y0, x1, y1, score), score -1
     where none was looked for. Per body: `frame` [m] row of its frame, `back` [m] bool (from the pass against time), `thread` [m],
     `keypoints` [m, 33, 3], `depth` [m, 33], `world` [m, 33, 3], `score` [m], `agree` [m] 0-1 overlap of its mask
@@ -164,7 +167,9 @@ class _Runner:
             backs = [[False] * len(a) + [True] * len(b) for a, b in zip(ahead_of_time, against_time)]
             middle = (own + 1) // 2
             halves = [(0, 0, middle), (1, middle, own)]
-            parts = list(pool.map(lambda h: [self._others(h[0], start + i, pictures[i], bodies[i]) for i in range(h[1], h[2])], halves))
+            parts = list(
+                pool.map(lambda h: [self._others(h[0], start + i, pictures[i], bodies[i], backs[i]) for i in range(h[1], h[2])], halves)
+            )
         others = parts[0] + parts[1]
         return _seen(start, cuts, blank, bodies, backs, others, scale), _Carry(state, memory)
 
@@ -189,11 +194,13 @@ class _Runner:
             found += piece[::-1][: last - first]
         return found
 
-    def _others(self, which: int, index: int, picture: np.ndarray, bodies: list[Body]) -> _Others:
+    def _others(self, which: int, index: int, picture: np.ndarray, bodies: list[Body], backs: list[bool]) -> _Others:
         """What is found in one frame once its bodies are known."""
         box = _people_box(bodies, picture.shape)
         x0, y0, x1, y1 = box
         mask = self._segmenters[which].segment(picture[y0:y1, x0:x1])
+        extents = [_extent_and_agreement(b, mask, box, picture.shape) for b in bodies]
+        mask = _settled(picture, bodies, backs, extents, mask, box)
         face = np.array([0, 0, 0, 0, -1], np.float32)
         if index % FACE_EVERY == 0 and bodies:
             face = _face(self._faces[which], picture, bodies)
@@ -203,7 +210,7 @@ class _Runner:
             face,
             [_look(picture, b) for b in bodies],
             [_png(b.mask) for b in bodies],
-            [_extent_and_agreement(b, mask, box, picture.shape) for b in bodies],
+            extents,
         )
 
 
@@ -227,6 +234,22 @@ def _people_box(bodies: list[Body], shape: tuple[int, ...]) -> tuple[int, int, i
     if (x1 - x0) * (y1 - y0) > 0.6 * width * height:
         return 0, 0, width, height
     return int(x0), int(y0), int(x1), int(y1)
+
+
+def _settled(picture, bodies: list[Body], backs: list[bool], extents: list[np.ndarray], second: np.ndarray, box) -> np.ndarray:
+    """The segmenter's mask of `box` and the bodies' own, made one."""
+    x0, y0, x1, y1 = box
+    scale = min(1.0, _SETTLED_SIDE / max(x1 - x0, y1 - y0))
+    size = (max(8, round((y1 - y0) * scale)), max(8, round((x1 - x0) * scale)))
+    grid = np.array([[(x1 - x0) / size[1], 0, x0], [0, (y1 - y0) / size[0], y0]])
+    opinions, weights = [cv2.resize(second, size[::-1], interpolation=cv2.INTER_LINEAR)], [1.4]
+    for side in (False, True):
+        mine = [b for b, back, e in zip(bodies, backs, extents) if back == side and b.score * e[6] * np.sqrt(e[5]) > LEAST_BELIEF]
+        if mine:
+            opinions.append(np.max([resample(b.mask, b.to_frame, grid, size) for b in mine], 0))
+            weights.append(1.0)
+    part = cv2.resize(picture[y0:y1, x0:x1], size[::-1], interpolation=cv2.INTER_AREA)
+    return arbitrate(part, np.stack(opinions), np.array(weights))
 
 
 def _face(finder, picture: np.ndarray, bodies: list[Body]) -> np.ndarray:

@@ -18,6 +18,7 @@ from vidvton.people.skeleton import LEFT_RIGHT_SWAP
 _SWAP = list(LEFT_RIGHT_SWAP)
 _VOTE = 0.06  # cost a frame of going against a unanimous stretch; turning over costs up to about one
 _AMBIGUOUS = 0.12  # torso lengths: in profile the two sides lie this close
+_TURN = 0.4  # cost of half of turning round between two frames
 _FRONT_FIRST = 1.5  # the custom that clips begin from the front, in cost; as much as 25 unanimous frames
 _MISFIT = 0.1  # loss of fit against the frames around, from which a skeleton has collapsed
 _LONGEST_MISFIT = 8
@@ -47,7 +48,11 @@ def _decide_shot(frames: list[int], chosen: dict[int, list[int]], bodies: Bodies
     frames, best = _fitting(frames, chosen, bodies)
     options = [[(row, swap) for row in chosen[f] if bodies.fit[row] > b - 0.15 for swap in (False, True)] for f, b in zip(frames, best)]
     points = [np.stack([_points(bodies, row, swap) for row, swap in opts]) for opts in options]
-    links = [_link(points[i], points[i + 1], torso, frames[i + 1] - frames[i]) for i in range(len(frames) - 1)]
+    turns = [np.array([raw_yaw(bodies, row, swap) for row, swap in opts]) for opts in options]
+    links = [
+        _link(points[i], points[i + 1], torso, frames[i + 1] - frames[i]) + _TURN * (1 - np.cos(turns[i][:, None] - turns[i + 1]))
+        for i in range(len(frames) - 1)
+    ]
     own = [np.array([_doubt(bodies, row, torso) for row, _ in opts]) for opts in options]
     path = _viterbi(own, links)
     own = [a + b for a, b in zip(own, _votes(frames, options, path, points, bodies, faces))]

@@ -9,11 +9,11 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from vidvton.errors import MisuseError
+from vidvton.people.candidates import LEAST_BELIEF
 from vidvton.people.skeleton import BONES, LEFT_RIGHT_SWAP
 
 MAIN_JOINTS = (11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28)
 _LEAST_TORSO = 0.08  # of the frame's height: shorter bodies are phantoms on shoes and bags
-_LEAST_BELIEF = 0.28
 _GAP = 20  # frames over which a person may be out of sight and still be linked by position
 
 
@@ -65,7 +65,7 @@ def believable(bodies: Bodies, shots: np.ndarray, size: tuple[int, int]) -> np.n
     """[m] bool: bodies that may be people, by the length of their torso against the frame's height and the shot's median."""
     torso = bodies.torso
     good = (torso >= _LEAST_TORSO * size[0]) & (bodies.extent[:, 4] > 0)
-    good &= bodies.score * bodies.fit * np.sqrt(bodies.agree) > _LEAST_BELIEF
+    good &= bodies.score * bodies.fit * np.sqrt(bodies.agree) > LEAST_BELIEF
     for shot in np.unique(shots):
         rows = np.flatnonzero(good & (shots[bodies.frame] == shot))
         if not len(rows):

@@ -153,12 +153,12 @@ class _Maker:
         rows = choice.rows if choice is not None else self._chosen.get(index, [])  # a collapsed skeleton's mask still is right
         if not rows:  # bridged: only the segmenter saw this frame
             return np.where(near, second, 0).astype(np.uint8)
-        masks = [self._body(r, grid, size) for r in rows]
-        own = masks[0] if len(masks) == 1 else ((np.mean(masks, 0) + np.max(masks, 0)) / 2).astype(np.uint8)
-        extra = np.where((second > 127) & near & (own < 128), 255, 0).astype(np.uint8)
+        own = np.max([self._body(r, grid, size) for r in rows], 0)
+        extra = (second > 127) & near
         if others:
-            extra[foreign > np.maximum(own, 64)] = 0
-        return _attach(own, second, extra)
+            second = np.where(foreign > np.maximum(own, 64), 0, second).astype(np.uint8)
+            extra &= second > 127
+        return np.where(_around(own, extra), second, 0).astype(np.uint8)
 
     def _near_bones(self, index: int, grid: np.ndarray, size: tuple[int, int], crowded: bool) -> np.ndarray:
         """[h, w] bool: within reach of the skeleton: a torso's length from trunk and legs, where a skirt or a cape may be."""
@@ -195,7 +195,7 @@ class _Maker:
                 placed = _grid(self.box(other), self._masks[other].shape)
                 step = self._step(index, other)
                 around.append((abs(other - index), resample(self._masks[other], _moved(placed, step), grid, size)))
-        mask = _steadied(mask, around)
+        mask = _without_crumbs(_steadied(mask, around))
         return cv2.imencode(".png", mask, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
 
     def _step(self, index: int, other: int) -> np.ndarray:
@@ -225,20 +225,28 @@ def _moved(grid: np.ndarray, step: np.ndarray) -> np.ndarray:
     return out
 
 
-def _attach(own: np.ndarray, second: np.ndarray, extra: np.ndarray) -> np.ndarray:
-    """`own`, grown by those pieces of `extra` that are large and touch it."""
+def _around(own: np.ndarray, extra: np.ndarray) -> np.ndarray:
+    """[h, w] bool: where the person may be: the body's own mask and a rim, and those pieces of `extra` that are large and touch it."""
+    rim = max(3, round(0.015 * max(own.shape)))
+    body = cv2.dilate((own > 100).astype(np.uint8), np.ones((2 * rim + 1,) * 2, np.uint8))
+    pieces = cv2.morphologyEx((extra & (body == 0)).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(pieces)
+    touching = np.bincount(labels[cv2.dilate(body, np.ones((5, 5), np.uint8)) > 0], minlength=count)
     area = int((own > 127).sum())
-    if not extra.any() or not area:
-        return own
-    opened = cv2.morphologyEx(extra, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(opened)
-    rim = cv2.dilate((own > 127).astype(np.uint8), np.ones((7, 7), np.uint8))
-    touching = np.bincount(labels[rim > 0], minlength=count)
-    large = [k for k in range(1, count) if stats[k, cv2.CC_STAT_AREA] > 0.003 * area and touching[k] > 0]
-    if not large:
-        return own
-    wanted = cv2.dilate(np.isin(labels, large).astype(np.uint8), np.ones((7, 7), np.uint8))
-    return np.maximum(own, np.where(wanted > 0, second, 0).astype(np.uint8))
+    large = [k for k in range(1, count) if stats[k, cv2.CC_STAT_AREA] > 0.002 * area and touching[k] > 0]
+    if large:
+        body |= cv2.dilate(np.isin(labels, large).astype(np.uint8), np.ones((2 * rim + 1,) * 2, np.uint8))
+    return body > 0
+
+
+def _without_crumbs(mask: np.ndarray) -> np.ndarray:
+    """`mask` without pieces that hang on nothing and are under a fiftieth of the largest."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats((mask > 64).astype(np.uint8))
+    if count <= 2:
+        return mask
+    area = stats[1:, cv2.CC_STAT_AREA]
+    crumbs = 1 + np.flatnonzero(area < 0.02 * area.max())
+    return np.where(cv2.dilate(np.isin(labels, crumbs).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0, 0, mask).astype(np.uint8)
 
 
 def _steadied(mask: np.ndarray, around: list[tuple[int, np.ndarray]]) -> np.ndarray:
