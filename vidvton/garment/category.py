@@ -40,7 +40,7 @@ def read_category(mask: np.ndarray) -> Reading:
     gap = leg_gap(mask, shape.axis)
     fork = (gap[1] - top) / height if gap else None
     top_like = _shouldered(mask, shape)
-    tall = height / max(1.0, _shoulder_span(shape, body))
+    tall = height / max(1.0, _body_span(shape, body, any(sleeves)))
     clues = f"sleeves {sum(sleeves)}, fork {fork if fork is None else round(fork, 2)}, shoulders {top_like:.2f}, tall {tall:.2f}"
     if gap and fork is not None and fork > 0.06:
         if not any(sleeves) and top_like < 0.6:
@@ -58,18 +58,20 @@ def read_category(mask: np.ndarray) -> Reading:
 
 
 def _dress_limit(shape: Shape, sleeved: bool) -> float:
-    """Height in shoulder spans above which a garment is a dress: less with a waist drawn in, more for a straight boxy cut."""
-    limit = 2.3 if sleeved else 2.1
+    """Height in body spans above which a garment is a dress: less with a waist drawn in, more for a straight boxy cut."""
+    limit = 2.3 if sleeved else 1.95
     waists = [s.points["waist"][2] for s in (shape.left, shape.right)]
     if min(waists) > 0.65:
-        return limit - 0.2
+        return limit - 0.15
     chest, hem = (sum(s.points[n][0] - s.half.axis for s in (shape.left, shape.right)) for n in ("armpit", "hem"))
-    return limit + 0.3 if abs(hem / max(1.0, chest) - 1) < 0.12 else limit
+    return limit + (0.3 if sleeved else 0.1) if abs(hem / max(1.0, chest) - 1) < 0.12 else limit
 
 
-def _shoulder_span(shape: Shape, body: float) -> float:
-    wide = sum(s.points["shoulder"][0] - s.half.axis for s in (shape.left, shape.right))
-    return max(float(wide), 0.75 * body)
+def _body_span(shape: Shape, body: float, sleeved: bool) -> float:
+    """What height is compared with: the shoulders where sleeves show them, else the chest under the arms."""
+    name, least = ("shoulder", 0.75) if sleeved else ("armpit", 0.9)
+    wide = sum(s.points[name][0] - s.half.axis for s in (shape.left, shape.right))
+    return max(float(wide), least * body)
 
 
 def _shouldered(mask: np.ndarray, shape: Shape) -> float:
@@ -138,7 +140,7 @@ def _sleeve_word(shape: Shape) -> str:
     if not lengths:
         return "none"
     longest = max(lengths)
-    return "short" if longest < 0.64 else "elbow" if longest < 1.12 else "long"
+    return "short" if longest < 0.72 else "elbow" if longest < 1.08 else "long"
 
 
 def _leg_word(shape: Shape, height: float, category: str) -> str:

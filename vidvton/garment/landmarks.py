@@ -164,7 +164,9 @@ def _armpit(half: Half, body: float, full: bool) -> tuple[int, bool]:
             continue
         before = half.path[:i]
         away = np.linalg.norm(before - half.path[i], axis=1)
-        outer = (before[:, 0] - half.path[i, 0] > 0.1 * body) | ((before[:, 1] - half.path[i, 1] > 0.12 * body) & (x[:i] > x[i]))
+        # a sleeve ends beside or below the armpit; a chest above a drawn-in waist does not
+        beside = before[:, 1] - half.path[i, 1] > -0.45 * body
+        outer = (beside & (before[:, 0] - half.path[i, 0] > 0.1 * body)) | ((before[:, 1] - half.path[i, 1] > 0.12 * body) & (x[:i] > x[i]))
         reach = (away * outer).max()
         arm = reach > 0.2 * body
         value = -turn[i] * (1.0 if arm else 0.35) + (25 if arm else 0) * min(1.0, reach / (0.5 * body))

@@ -17,6 +17,8 @@ from .background import lab_of
 WORK_SHOULDERS = 170.0
 """Distance between the shoulders, in pixels, at which arcs are compared."""
 CLEAR_ENOUGH = 5.0
+LEAST_EDGE = 2.5
+"""An arc must lie on an edge at least this strong, whatever else speaks for it."""
 
 _U = np.linspace(-1, 1, 41)
 _POWERS = np.array([1.0, 1.3, 1.8, 2.4, 3.2])
@@ -119,6 +121,7 @@ def _rate(lab: np.ndarray, top: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.
     edge = (0.9 * np.minimum(gain * low, 12) + 0.35 * np.minimum(gain * mid, 18)) * (0.35 + 0.65 * steady)
     flat = y[fine].max(1) > h - 8
     out[fine] = edge - 0.3 * np.nanmean(calm, axis=1) + 1.5 * darker + 2.0 * amount[fine] / len(_U) - 50 * flat
+    out[fine] -= 50 * (edge < LEAST_EDGE)
     return out
 
 

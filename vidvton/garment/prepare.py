@@ -20,7 +20,7 @@ from .parts import label_parts
 from .segment import Cutout, clean_edge, segment, soften
 from .worn import garment_from_labels
 
-LEAST_CONFIDENCE = 0.3
+LEAST_CONFIDENCE = 0.5
 ANALYSED = 360
 """Longer side, in pixels, of the mask that landmarks are read from."""
 

@@ -1,0 +1,137 @@
+"""Garments drawn by code, with their true mask, neck hole and landmarks, on grounds of several kinds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+
+SIZE = (640, 520)  # height, width
+CENTRE = 260.0
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """`picture` [H, W, 3] uint8; `mask` [H, W] bool, what is worn outside; `hole` [H, W] bool, the inside of the neck;
+    `points`, true landmarks (x, y), pixel centres at +0.5."""
+
+    picture: np.ndarray
+    mask: np.ndarray
+    hole: np.ndarray
+    points: dict[str, tuple[float, float]]
+
+    @property
+    def tensor(self) -> torch.Tensor:
+        return torch.from_numpy(self.picture).movedim(-1, 0)
+
+
+def both(right_of_picture: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+    """Landmarks of both sides from those of the picture's right, which is the wearer's left."""
+    out = {f"{k}_left": v for k, v in right_of_picture.items()}
+    out |= {f"{k}_right": (2 * CENTRE - x, y) for k, (x, y) in right_of_picture.items()}
+    return out
+
+
+def _mirrored(half: list[tuple[float, float]]) -> np.ndarray:
+    return np.array(half + [(2 * CENTRE - x, y) for x, y in reversed(half)])
+
+
+def _fill(polygon: np.ndarray, size: tuple[int, int] = SIZE) -> np.ndarray:
+    big = np.zeros((size[0] * 4, size[1] * 4), np.uint8)
+    cv2.fillPoly(big, [np.round(polygon * 4).astype(np.int32)], 255)
+    return cv2.resize(big, size[::-1], interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+
+
+def ground(kind: str, seed: int = 0) -> np.ndarray:
+    """[H, W, 3] float 0-255: plain, gradient (a vignette), rug, wood."""
+    h, w = SIZE
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:h, 0:w].astype(np.float32)
+    if kind == "plain":
+        return np.full((h, w, 3), 246, np.float32)
+    if kind == "gradient":
+        r = np.hypot((x - w / 2) / w, (y - h / 2) / h)
+        return (np.array([226, 214, 196]) * (1.05 - 0.55 * r[..., None] ** 2)).astype(np.float32) + rng.normal(0, 1.5, (h, w, 1))
+    if kind == "rug":
+        tufts = cv2.GaussianBlur(rng.normal(0, 1, (h, w)).astype(np.float32), (0, 0), 2.0)
+        return 205 + 14 * (tufts / tufts.std())[..., None] + np.array([4.0, 0, -4])
+    if kind == "wood":
+        grain = cv2.GaussianBlur(rng.normal(0, 1, (h, w)).astype(np.float32), (0, 0), sigmaX=1.2, sigmaY=40)
+        planks = ((x // 130) % 2)[..., None] * 8
+        return np.array([206, 164, 112]) + 9 * (grain / grain.std())[..., None] + planks
+    raise ValueError(kind)
+
+
+def _paint(cover, hole, points, colour, back, seed) -> Drawing:
+    h, w = SIZE
+    rng = np.random.default_rng(seed + 1)
+    folds = cv2.GaussianBlur(rng.normal(0, 1, (h, w)).astype(np.float32), (0, 0), sigmaX=9, sigmaY=30)
+    cloth = np.array(colour, np.float32) * (1 + 0.03 * (folds / folds.std())[..., None]) + rng.normal(0, 1.2, (h, w, 1))
+    cloth = np.where(hole[..., None] > 0.5, cloth * 0.6, cloth)
+    picture = back * (1 - cover[..., None]) + cloth * cover[..., None]
+    picture = np.clip(np.round(picture), 0, 255).astype(np.uint8)
+    return Drawing(picture, (cover > 0.5) & (hole <= 0.5), (cover > 0.5) & (hole > 0.5), points)
+
+
+def _neck(half_width: float, top: float, depth: float, power: float = 2.0) -> tuple[np.ndarray, np.ndarray]:
+    """(outline of the back collar, polygon of the neck hole) between the collar's ends at `top`."""
+    u = np.linspace(-1, 1, 61)
+    x = CENTRE + half_width * u
+    back = top + 0.12 * half_width * (1 - u**2)
+    front = top + depth * (1 - np.abs(u) ** power)
+    return np.stack([x, back], 1), np.vstack([np.stack([x, back], 1), np.stack([x, front], 1)[::-1]])
+
+
+def top(kind: str, *, on: str = "plain", colour=(70, 90, 150), neck_inside: bool = True, seed: int = 0) -> Drawing:
+    """A tee, long (sleeves away from the body), tank or dress."""
+    points: dict[str, tuple[float, float]]
+    y0 = 90.0
+    if kind == "tee":
+        side = dict(shoulder=(355, 118), cuff_outer=(428, 194), cuff_inner=(388, 236), armpit=(352, 212), hem=(356, 480))
+        half = [(305, y0), side["shoulder"], side["cuff_outer"], side["cuff_inner"], side["armpit"], side["hem"]]
+    elif kind == "long":
+        side = dict(shoulder=(348, 116), cuff_outer=(452, 452), cuff_inner=(414, 462), armpit=(344, 210), hem=(346, 470))
+        half = [(302, y0), side["shoulder"], side["cuff_outer"], side["cuff_inner"], side["armpit"], side["hem"]]
+    elif kind == "tank":
+        side = dict(shoulder=(338, 100), armpit=(358, 218), hem=(360, 445))
+        half = [(306, y0), side["shoulder"], (326, 150), (334, 196), side["armpit"], side["hem"]]
+    elif kind == "dress":
+        y0 = 40.0
+        side = dict(shoulder=(318, 48), armpit=(330, 128), waist=(312, 225), hem=(386, 590))
+        half = [(296, y0), side["shoulder"], (310, 80), (314, 110), side["armpit"], side["waist"], side["hem"]]
+    else:
+        raise ValueError(kind)
+    ends = half[0][0] - CENTRE
+    depth = {"tee": 36, "long": 34, "tank": 62, "dress": 44}[kind]
+    back, hole = _neck(ends, y0, depth)
+    body = _mirrored(half)
+    outline = np.vstack([back, body[1:-1]])
+    points = both({"neck": (CENTRE + ends, y0), **side})
+    points |= {"neck_centre": (CENTRE, y0 + depth), "hem_centre": (CENTRE, half[-1][1])}
+    if not neck_inside:
+        outline = np.vstack([hole[61:][::-1], body[1:-1]])
+    inside = _fill(hole) if neck_inside else np.zeros(SIZE, np.float32)
+    return _paint(_fill(outline), inside, points, colour, ground(on, seed), seed)
+
+
+def bottom(kind: str, *, on: str = "plain", colour=(60, 70, 90), seed: int = 0) -> Drawing:
+    """Trousers, shorts or a skirt."""
+    if kind == "trousers":
+        side = dict(waist=(326, 60), hem_outer=(362, 590), hem_inner=(300, 590))
+        half = [(CENTRE, 60), side["waist"], (350, 190), side["hem_outer"], side["hem_inner"], (CENTRE + 7, 222), (CENTRE, 215)]
+        fork = 215.0
+    elif kind == "shorts":
+        side = dict(waist=(350, 160), hem_outer=(392, 400), hem_inner=(276, 400))
+        half = [(CENTRE, 160), side["waist"], (378, 270), side["hem_outer"], side["hem_inner"], (CENTRE, 330)]
+        fork = 330.0
+    elif kind == "skirt":
+        side = dict(waist=(330, 150), hem_outer=(410, 480))
+        half = [(CENTRE, 150), side["waist"], side["hem_outer"], (CENTRE, 480)]
+        fork = None
+    else:
+        raise ValueError(kind)
+    points = both(side) | {"waist_centre": (CENTRE, half[0][1])}
+    points |= {"crotch": (CENTRE, fork)} if fork else {"hem_centre": (CENTRE, 480.0)}
+    return _paint(_fill(_mirrored(half)), np.zeros(SIZE, np.float32), points, colour, ground(on, seed), seed)
