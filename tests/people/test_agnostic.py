@@ -66,11 +66,11 @@ def test_other_garments_are_kept(drawn):
 
 
 def test_a_slightly_other_outline_gives_the_same_region():
-    narrow, wide = clip(3), clip(3, wide=1.12)
+    narrow, wide = clip(3), clip(3, wide=1.15)
     regions = [agnostic(d, "upper").region[:, 0].numpy() for d in (narrow, wide)]
     garments = [d[3] == LABEL["upper"] for d in (narrow, wide)]
     assert iou(*garments) < 0.94
-    assert iou(*regions) > 0.985
+    assert iou(*regions) > 0.975
 
 
 def test_region_holds_still(drawn):
@@ -88,7 +88,7 @@ def test_region_holds_still(drawn):
 
 
 def test_scaling_the_picture_scales_the_region():
-    small, large = clip(2), clip(2, scale=2.0)
+    small, large = clip(2, scale=1.5), clip(2, scale=3.0)
     regions = [agnostic(d, "upper").region[:, 0].numpy() for d in (small, large)]
     assert iou(regions[0], regions[1][:, ::2, ::2]) > 0.96
 

@@ -34,7 +34,7 @@ from .evidence import (
     spread,
     weigh,
 )
-from .zones import LIMB, Body, Zones, body_of, grid, zones_of
+from .zones import LIMB, Body, Zones, along, body_of, grid, soft, zones_of
 
 _STEP = 4
 _ROUNDS = 4
@@ -80,6 +80,7 @@ class _Sample:
     person: np.ndarray
     zones: Zones
     body: Body
+    cells: np.ndarray
 
 
 def learn_appearance(frames: Tensor, pose: PoseTrack, silhouettes: Tensor | np.ndarray) -> Appearance:
@@ -112,7 +113,7 @@ def _sample(picture: np.ndarray, mask: np.ndarray, pose: PoseTrack, index: int) 
     size = (cells.shape[1], cells.shape[0])
     small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
     person = cv2.resize(mask, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-    return _Sample(bins_of(small), person, zones_of(body, cells), body)
+    return _Sample(bins_of(small), person, zones_of(body, cells), body, cells)
 
 
 def _seeds(samples: list[_Sample], size: tuple[int, int]) -> dict[int, np.ndarray]:
@@ -172,15 +173,19 @@ def _seeds(samples: list[_Sample], size: tuple[int, int]) -> dict[int, np.ndarra
 
 
 def _beside(samples: list[_Sample], models: dict[int, np.ndarray]) -> list[np.ndarray]:
-    """Weights of what the person carries: in the silhouette but on no part of the body, and of a colour that is rare on garments and
-    skin (a poncho is not on the body either, but its colour is on the arms)."""
+    """Weights of what the person carries: in the silhouette by a hand, on no part of the body, and of a colour rare on garments and skin
+    (a poncho is not on the body either, but its colour is on the arms)."""
     common = gaussian_filter(np.maximum.reduce([models[SKIN], models[UPPER], models[LOWER]]).reshape(SIDE, SIDE, SIDE), 1.5).ravel()
     rare = 1 / (1 + (common / 30) ** 3)  # widened, so that the shades of a garment's colour count as the garment's
     out = []
     for s in samples:
         z = s.zones
         body = np.maximum.reduce([z.torso, z.head, z.nape, *z.arm, *z.hand, *z.leg, *z.foot])
-        out.append((s.person > 0.7) * (body < 0.15) * (z.v > 0.3) * rare[s.bins])
+        near = np.zeros(z.v.shape, np.float32)
+        for hand in s.body.hands:
+            if hand is not None:
+                np.maximum(near, soft(along(s.cells, *hand)[1] / np.float32(0.45 * s.body.unit)), out=near)
+        out.append((s.person > 0.7) * (body < 0.15) * (z.v > 0.3) * near * rare[s.bins])
     return out
 
 
@@ -191,7 +196,7 @@ def _count(samples: list[_Sample], weights: list[np.ndarray], prior: np.ndarray,
 
 def _settle(samples: list[_Sample], size: tuple[int, int]) -> Appearance:
     models = _seeds(samples, size)
-    bare = _is_bare(samples, models)
+    bare = _is_bare(models)
     places = places_in_general()
     zones, bodies = [s.zones for s in samples], [s.body for s in samples]
     head = _head_share(samples, size) > 0.5
@@ -203,10 +208,10 @@ def _settle(samples: list[_Sample], size: tuple[int, int]) -> Appearance:
         posteriors = []
         for s in samples:
             logits = weigh(spread(places, s.zones, s.body), s.bins, colours, s.person)
-            soft = np.stack([cv2.blur(p, (3, 3)) for p in softmax(logits)])
-            for c, loose in loose_pieces(soft, s.zones, head=head):
-                soft[c][loose] *= 0.02
-            posteriors.append(soft / soft.sum(axis=0))
+            post = np.stack([cv2.blur(p, (3, 3)) for p in softmax(logits)])
+            for c, loose in loose_pieces(post, s.zones, head=head):
+                post[c][loose] *= 0.02
+            posteriors.append(post / post.sum(axis=0))
         places = relearn(zones, bodies, posteriors, trust=0.25)
         models = _recolour(samples, posteriors, models)
     if long_top:
@@ -247,25 +252,25 @@ def _recolour(samples: list[_Sample], posteriors: list[np.ndarray], before: dict
         crown.append(np.maximum.reduce([z.head, z.nape, 0.8 * (z.v < 0.5) * z.torso, 0.6 * (z.v < 0.3)]).ravel())
     trunk = np.concatenate([np.maximum.reduce([s.zones.torso, *s.zones.arm]).ravel() for s in samples]) ** 2
     hips = np.concatenate([np.maximum.reduce([s.zones.torso * (s.zones.v > 0.7), *s.zones.leg]).ravel() for s in samples]) ** 2
-    allowed = {SKIN: np.concatenate(limbs), HAIR: np.concatenate(crown), UPPER: trunk, LOWER: hips, THING: 1 - 0.9 * np.maximum(trunk, hips)}
+    allowed = {SKIN: np.concatenate(limbs), HAIR: np.concatenate(crown), UPPER: trunk, LOWER: hips}
     post = np.concatenate([p.reshape(SURFACES, -1) for p in posteriors], axis=1)
-    out = {BACKGROUND: before[BACKGROUND]}
+    out = {BACKGROUND: before[BACKGROUND], THING: before[THING]}
     priors = {SKIN: (skin_in_general(), 60.0), HAIR: (hair_in_general(), 30.0)}
-    for c in range(1, SURFACES):
+    for c in range(1, THING):
         weight = np.where(post[c] > 0.4, post[c], 0) * sure
         if c in allowed:
             weight = weight * allowed[c]
-        prior, mass = priors.get(c, (np.ones(SIDE**3, np.float32), 20.0 if c != THING else 60.0))
+        prior, mass = priors.get(c, (np.ones(SIDE**3, np.float32), 20.0))
         fresh = density(bins, weight, prior=prior, prior_mass=mass)
         out[c] = 0.3 * before[c] + 0.7 * fresh
     return out
 
 
-def _is_bare(samples: list[_Sample], models: dict[int, np.ndarray]) -> bool:
-    """Whether the chest is as bare as the face and hands: the same colours, and skin's."""
-    alike = overlap(models[SKIN], models[UPPER])
-    generic = overlap(skin_in_general(), models[UPPER])
-    return alike > 0.72 and generic > 0.45
+def _is_bare(models: dict[int, np.ndarray]) -> bool:
+    """Whether the chest is as bare as the face and hands: the same colours, and mostly skin's."""
+    likely = np.minimum(skin_in_general() / 8, 1)
+    share = float((models[UPPER] * likely).sum() / models[UPPER].sum())
+    return overlap(models[SKIN], models[UPPER]) > 0.68 and share > 0.5
 
 
 def _head_share(samples: list[_Sample], size: tuple[int, int]) -> float:

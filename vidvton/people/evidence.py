@@ -43,7 +43,7 @@ def places_in_general() -> Places:
         v = (i + 0.5) / TORSO_V * 1.6 - 0.3
         low = 1 / (1 + np.exp(-(v - 0.98) / 0.09))
         for back in (0, 1):
-            hair = (0.18 if back else 0.07) / (1 + np.exp((v - 0.45) / 0.12))
+            hair = (0.2 if back else 0.09) / (1 + np.exp((v - 0.6) / 0.12))
             for j in range(TORSO_LAT):
                 bare = 0.35 / (1 + np.exp((v - (0.12 if j < 2 else 0.02)) / 0.05)) + 0.012
                 torso[back, i, j] = _row(bare, hair + 0.002, 0.9 * (1 - low), 0.9 * low, 0, 0.02)
@@ -134,6 +134,9 @@ def relearn(zones: list[Zones], bodies: list[Body], posteriors: list[np.ndarray]
         pseudo = trust * max(float(mass.mean()), 1.0)
         table = (counts + pseudo * start) / (mass + pseudo)
         learned[name] = table.astype(np.float32) if name != "elsewhere" else start
+    # Long hair may swing in front of or behind a shot's few chosen frames.
+    seen = learned["torso"][..., HAIR]
+    np.maximum(seen, np.minimum(general.torso[..., HAIR] * 2, 0.04), out=seen)
     return Places(**learned)
 
 
@@ -188,10 +191,10 @@ def _unrooted(field: np.ndarray, root: np.ndarray) -> np.ndarray | None:
     if not there.any():
         return None
     wide = np.ones((3, 3), np.uint8)
-    count, pieces = cv2.connectedComponents(cv2.dilate(there, wide), connectivity=8)
+    count, pieces = cv2.connectedComponents(there, connectivity=4)
     sizes = np.bincount(pieces[(root > 0.5) & (there > 0)], minlength=count)
     held = sizes >= max(3, 0.15 * sizes[1:].max(initial=0))
     held[0] = False
     if held[1:].all():
         return None
-    return (cv2.dilate(held[pieces].astype(np.uint8), wide) == 0) & (pieces > 0)
+    return (cv2.dilate((~held & (np.arange(count) > 0))[pieces].astype(np.uint8), wide) > 0) & ~held[pieces]
