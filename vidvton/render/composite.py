@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 
 from vidvton.warp.layers import Layer, enlarge_part
+
+Box = tuple[int, int, int, int]
+TRACE = 0.004  # an alpha below this is none: the feather ends somewhere
 
 
 def paste(
@@ -19,61 +23,46 @@ def paste(
     fade: float = 0.0,
     fade_to: float = 255.0,
 ) -> np.ndarray:
-    """The dressed crop [H, W, 3] uint8.
+    """The dressed crop [H, W, 3] uint8, a copy.
 
-    `crop` [H, W, 3] uint8 at source resolution; `under` [h, w, 3] float32 0-255 and `under_alpha` [h, w] 0-1 at working size
-    replace the old garment first; `layers` go on top from back to front, each times `light` [h, w] (the shading factor at
-    working size). `fade` 0-1 of the grey level `fade_to` lies over the frame and so over what is put into it. Where all alphas
-    are zero the result is `crop`, bit for bit.
+    `crop` [H, W, 3] uint8 at source resolution; `under` [h, w, 3] float32 0-255 and `under_alpha` [h', w'] 0-1, of any smaller
+    sizes, replace the old garment first; `layers` go on top from back to front, unlit ones times `light` [h, w] (the shading
+    factor at working size). `fade` 0-1 of the grey level `fade_to` lies over the frame and so over what is put into it. Where
+    all alphas are zero the result is `crop`, bit for bit.
     """
     size = crop.shape[:2]
-    out = crop.astype(np.float32)
-    touched = np.zeros(size, bool)
-    under_alpha = soft_edge(under_alpha)
+    out = crop.copy()
     box = _extent(under_alpha, size)
     if box is not None:
         share = enlarge_part(under_alpha, size, box)
-        _blend(out, touched, box, enlarge_part(under, size, box), share, fade, fade_to)
+        _blend(out, box, cv2.convertScaleAbs(enlarge_part(under, size, box)), share, fade, fade_to)
     for layer in layers:
         height, width = layer.alpha.shape
         top, left = layer.corner
         box = (top, top + height, left, left + width)
-        colour = layer.colour * enlarge_part(light, size, box)[..., None] if layer.lit else layer.colour
-        _blend(out, touched, box, colour, soft_edge(layer.alpha), fade, fade_to)
-    np.clip(out, 0, 255, out=out)
-    return np.where(touched[..., None], np.rint(out).astype(np.uint8), crop)
+        colour = layer.colour
+        if layer.lit:
+            factor = enlarge_part(light, size, box)
+            colour = cv2.multiply(colour, cv2.merge((factor, factor, factor)), dtype=cv2.CV_8U)
+        _blend(out, box, colour, layer.alpha, fade, fade_to)
+    return out
 
 
-def _blend(
-    out: np.ndarray,
-    touched: np.ndarray,
-    box: tuple[int, int, int, int],
-    colour: np.ndarray,
-    share: np.ndarray,
-    fade: float,
-    fade_to: float,
-) -> None:
+def _blend(out: np.ndarray, box: Box, colour: np.ndarray, share: np.ndarray, fade: float, fade_to: float) -> None:
+    """Mixes `share` of `colour` into the `box` (top, bottom, left, right) of `out`, in place."""
     top, bottom, left, right = box
     if fade > 0:
-        colour = colour * (1 - fade) + fade_to * fade
+        colour = cv2.convertScaleAbs(colour, alpha=1 - fade, beta=fade_to * fade)
+    share = np.where(share < TRACE, np.float32(0), share)
     part = out[top:bottom, left:right]
-    part += (colour - part) * share[..., None]
-    touched[top:bottom, left:right] |= share > 0
+    mixed = cv2.blendLinear(np.ascontiguousarray(part), colour, 1 - share, share)
+    np.copyto(part, mixed, where=(share > 0)[..., None])
 
 
-def _extent(alpha: np.ndarray, size: tuple[int, int]) -> tuple[int, int, int, int] | None:
-    rows, columns = np.flatnonzero((alpha > 0).any(1)), np.flatnonzero((alpha > 0).any(0))
+def _extent(alpha: np.ndarray, size: tuple[int, int]) -> Box | None:
+    rows, columns = np.flatnonzero((alpha > TRACE).any(1)), np.flatnonzero((alpha > TRACE).any(0))
     if not len(rows):
         return None
     fy, fx = size[0] / alpha.shape[0], size[1] / alpha.shape[1]
-    return (
-        max(0, int((rows[0] - 1) * fy)),
-        min(size[0], int((rows[-1] + 2) * fy) + 1),
-        max(0, int((columns[0] - 1) * fx)),
-        min(size[1], int((columns[-1] + 2) * fx) + 1),
-    )
-
-
-def soft_edge(alpha: np.ndarray, floor: float = 0.004) -> np.ndarray:
-    """`alpha` with its last trace cut to exactly zero, so that the feather ends somewhere."""
-    return np.where(alpha < floor, 0.0, alpha).astype(np.float32)
+    top, left = max(0, int((rows[0] - 1) * fy)), max(0, int((columns[0] - 1) * fx))
+    return top, min(size[0], int((rows[-1] + 2) * fy) + 1), left, min(size[1], int((columns[-1] + 2) * fx) + 1)

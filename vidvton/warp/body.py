@@ -130,13 +130,14 @@ def _runs(kind: np.ndarray, inside: np.ndarray, *, gap: int) -> tuple[np.ndarray
     """How far each row of `kind` [R, N] (1 part of it, 0 passes through, -1 ends it) reaches from its first entry: (index,
     sure)."""
     rows, count = kind.shape
-    reach = np.zeros(rows)
-    missed = np.zeros(rows, int)
-    open_ = np.ones(rows, bool)
-    sure = np.zeros(rows, bool)
+    reach, streak, missed = np.zeros(rows), np.zeros(rows, int), np.zeros(rows, int)
+    open_, sure = np.ones(rows, bool), np.zeros(rows, bool)
     for i in range(count):
         hit = open_ & (kind[:, i] == 1) & inside[:, i]
-        reach[hit] = i
+        # Behind an arm or a gap three hits in a row count, a speck does not.
+        streak = np.where(hit, streak + 1, 0)
+        joined = hit & ((i - reach <= 1) | (streak >= 3))
+        reach[joined] = i
         missed = np.where(hit, 0, missed + (kind[:, i] == -1))
         ends = open_ & ((missed > gap) | ~inside[:, i])
         # An end is sure when bare background or another part follows at once, not an arm or hair that may hide more.
@@ -285,9 +286,17 @@ def solve_body(measure: BodyMeasure, keypoints: np.ndarray, yaw: np.ndarray, *, 
     arms = _solve_limbs(measure.arms, measure.arms_trust, AVERAGE_ARM, seen, strength)
     legs = _solve_limbs(measure.legs, measure.legs_trust, AVERAGE_LEG, seen, strength)
     with np.errstate(all="ignore"):
-        return Body(edges, arms, legs, unit, _typical(measure.hem), _typical(measure.waist),
-                    np.array([_typical(c) for c in measure.cuffs.T]), np.array([_typical(c) for c in measure.trouser_hems.T])) 
-                    # fmt: skip
+        return Body(
+            edges,
+            arms,
+            legs,
+            unit,
+            _typical(measure.hem),
+            _typical(measure.waist),
+            np.array([_typical(c) for c in measure.cuffs.T]),
+            np.array([_typical(c) for c in measure.trouser_hems.T]),
+        )
+        # fmt: skip
 
 
 def _typical(values: np.ndarray) -> float:

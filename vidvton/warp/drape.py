@@ -47,7 +47,7 @@ def map_panel(
     inverse, weight = invert_lattice(fitted.nodes(t), plane, size, step=step)
     inverse, known = extend(inverse, weight)
     across, station = np.where(known, inverse[..., 0], OUTSIDE), inverse[..., 1]
-    turn = _turn(panel, across, station, fitted, t) + yaw
+    turn = _turn(panel, across, station, fitted, t) + _seen_turn(panel, station, yaw)
     turn = (turn + np.pi) % (2 * np.pi) - np.pi
     on_front = np.abs(turn) <= np.pi / 2
     material = np.where(on_front, turn, np.sign(turn) * (np.pi - np.abs(turn))) / (np.pi / 2)
@@ -81,6 +81,15 @@ def _turn(panel: Panel, across: np.ndarray, station: np.ndarray, fitted: FittedP
     s = np.clip(across, -1.0, 1.0)
     beyond = across - s
     return (np.pi / 2) * (slope * s + (1 - slope) * s**3 + beyond * 0.3)
+
+
+def _seen_turn(panel: Panel, station: np.ndarray, yaw: float) -> np.ndarray | float:
+    """How far the body's turn carries the cloth round: at the neck, near the axis, less than at the chest (never less at 90
+    degrees)."""
+    if panel.part != Part.TORSO:
+        return yaw
+    share = np.clip((station + 0.30) / 0.45, 0.3, 1.0)
+    return yaw - (1 - share) * 0.5 * np.sin(2 * yaw)
 
 
 def read_lattice(panel: Panel, material: np.ndarray, station: np.ndarray) -> np.ndarray:

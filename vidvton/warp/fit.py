@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vidvton.values import Part
-from vidvton.warp.body import ARMPIT, ARMS, AVERAGE_ARM, COLUMN, LEGS, LIMB, TOP, Body, column_axis, limb_axis
+from vidvton.warp.body import ARMPIT, ARMS, AVERAGE_ARM, AVERAGE_LEG, COLUMN, LEGS, LIMB, TOP, Body, column_axis, limb_axis
 from vidvton.warp.panels import CROTCH_ON_LEG, CROTCH_STATION, THIGH, Panel
 from vidvton.warp.tps import tps_basis
 
@@ -114,26 +114,42 @@ def _column_edges(panel: Panel, controls: np.ndarray, column: _ColumnFrame) -> t
 
 def _sleeve_edges(panel, controls, column, points, body, yaw, t):
     is_left = panel.part == Part.LEFT_SLEEVE
-    centres, across, widths = _limb(points, ARMS[0 if is_left else 1], body.arms[t, 0 if is_left else 1], controls)
-    # Flat sleeves are half a tube's girth wide: worn, they show about four fifths of that, but never far from what the arm fills.
-    cut = 0.8 * np.interp(controls, panel.stations, panel.half_widths)
+    index = 0 if is_left else 1
+    centres, across, widths = _limb(points, ARMS[index], body.arms[t, index], controls)
+    average = np.interp(np.clip(controls, 0, 2), LIMB, AVERAGE_ARM)
     facing = np.cos(yaw)
     side = 1 if is_left == (facing > 0) else 0
-    average = np.interp(np.clip(controls, 0, 2), LIMB, AVERAGE_ARM)
     ends = []
     for k, sign in ((0, -1.0), (1, 1.0)):
-        most = np.where(k == side, 1.5, 1.25) * np.minimum(widths[:, k], 1.6 * average)
-        width = np.clip(np.maximum(widths[:, k], cut), 0, most)
+        if panel.is_bare:
+            width = np.minimum(widths[:, k], average)
+        else:
+            width = _sleeve_width(panel, controls, widths[:, k], average, body.cuffs[index], outer=k == side)
         ends.append(centres + across * (sign * width * body.unit[t])[:, None])
+    if panel.is_bare:
+        return ends[0], ends[1]
     # At the shoulder the sleeve begins along the arm-hole, from the seam's end down to the armpit.
     stations = np.array([TOP - 0.09, ARMPIT])
     tip, armpit = column.at(stations, np.array([column.edge(np.array([TOP]), side)[0], column.edge(np.array([ARMPIT]), side)[0]]))
     fade = np.clip(1 - controls / 0.42, 0, 1)[:, None] * np.clip((abs(facing) - 0.15) / 0.45, 0, 1)
     inner, outer = (0, 1) if side == 1 else (1, 0)
-    shift = (points[ARMS[0 if is_left else 1][1]] - points[ARMS[0 if is_left else 1][0]]) * np.maximum(controls, 0)[:, None]
+    shift = (points[ARMS[index][1]] - points[ARMS[index][0]]) * np.maximum(controls, 0)[:, None]
     ends[outer] = ends[outer] * (1 - fade) + (tip + shift) * fade
     ends[inner] = ends[inner] * (1 - fade) + (armpit + shift * 0.35) * fade
     return ends[0], ends[1]
+
+
+def _sleeve_width(panel, controls, seen, average, cuff, *, outer):
+    """Half a sleeve's width at each control, in torso lengths: as wide as it is cut, but near what is seen of the arm.
+
+    A flat sleeve is half a tube's girth wide; worn, it shows about four fifths of that. On the outer side the old sleeve's
+    outline, where there was one, is the best guide; on the inner side the trunk's cloth hides the outline, and an average arm
+    has to do."""
+    cut = 0.8 * np.interp(controls, panel.stations, panel.half_widths)
+    clothed = np.isfinite(cuff) & (controls < cuff)
+    least = np.where(clothed & outer, np.minimum(seen, 2.0 * average), 1.06 * np.minimum(seen, 1.15 * average))
+    most = least * np.where(clothed & outer, 1.12, 1.4)
+    return np.clip(cut, least, most)
 
 
 def _limb(points, joints, edges, controls):
@@ -154,6 +170,10 @@ def _leg_edges(panel, controls, column, points, body, yaw, t):
     centres, across, widths = _limb(points, LEGS[index], body.legs[t, index], controls)
     unit = body.unit[t]
     cut = 0.8 * np.interp(controls, panel.stations, panel.half_widths)
+    if panel.is_bare:
+        average = np.interp(np.clip(controls, 0, 2), LIMB, AVERAGE_LEG)
+        bare = [np.minimum(widths[:, k], average) * unit for k in (0, 1)]
+        return centres - across * bare[0][:, None], centres + across * bare[1][:, None]
     lower = [centres + across * (sign * np.clip(np.maximum(widths[:, k], np.minimum(cut, 2.0 * widths[:, k])), 0, 0.42) *
     unit)[:, None]
              for k, sign in ((0, -1.0), (1, 1.0))]  # fmt: skip

@@ -5,6 +5,7 @@ Labels decide at working size; colours and the garment's own outline are read at
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -35,13 +36,24 @@ RIM = 1.35  # how far beyond a panel's outline (in half-widths) old cloth still 
 
 @dataclass(frozen=True)
 class Layer:
-    """One piece at output size: `colour` [H, W, 3] float32 0-255 and `alpha` [H, W] float32 0-1 with their top left pixel at
-    `corner` (top, left); `lit` says that the colour is still without the frame's light."""
+    """One piece at output size: `colour` [H, W, 3] uint8 and `alpha` [H, W] float32 0-1 with their top left pixel at `corner`
+    (top, left); `lit` says that the colour is still without the frame's light."""
 
     colour: np.ndarray
     alpha: np.ndarray
     corner: tuple[int, int]
     lit: bool = True
+
+
+@dataclass(frozen=True)
+class Limb:
+    """A bare limb at working size: `across` [h, w] from -1 to +1 over an average limb's width, `station` [h, w], `near` its
+    depth."""
+
+    part: Part
+    across: np.ndarray
+    station: np.ndarray
+    near: float
 
 
 @dataclass(frozen=True)
@@ -79,11 +91,12 @@ def old_cloth(labels: np.ndarray, category: str, column_station: np.ndarray | No
 
 
 def enlarged_layer(colour: np.ndarray, alpha: np.ndarray, size: tuple[int, int]) -> Layer | None:
-    """A layer made from pictures at working size that need no more light; None where there is nothing to see."""
+    """A layer made from pictures [h, w, 3] and [h, w] of any size that need no more light; None where there is nothing to see."""
     box = _box(alpha, size, alpha.shape)
     if box is None:
         return None
-    return Layer(enlarge_part(colour, size, box), enlarge_part(alpha, size, box), (box[0], box[2]), lit=False)
+    drawn = cv2.convertScaleAbs(enlarge_part(colour, size, box))
+    return Layer(drawn, enlarge_part(alpha, size, box), (box[0], box[2]), lit=False)
 
 
 def draw_order(maps: list[PanelMap]) -> list[int]:
@@ -104,84 +117,77 @@ def panel_layer(
     labels: np.ndarray,
     old: np.ndarray,
     column: np.ndarray | None,
-    arms: list[PanelMap],
+    arms: list[Limb],
     size: tuple[int, int],
 ) -> Layer | None:
     """One panel, whose cloth ends at station `hem`, at output `size` (height, width); None where nothing of it is seen.
 
-    `labels` and `old` [h, w] at working size; `column` [h, w] the trunk panel's `across` there; `arms` the bare limbs' maps.
+    `labels` and `old` [h, w] (bool) at working size; `column` [h, w] the trunk panel's `across` there; `arms` the bare arms.
     """
     work = labels.shape
-    across, station, reach = (enlarge(a, work) for a in (np.abs(m.across), m.station, m.reach))
-    allow = _allowed(m, dressing, labels, across, station, arms)
-    domain = _domain(m, hem, across, station, column, arms, work)
-    box = _box(np.maximum(allow * reach, domain * old), size, work)
+    across, station, reach = cv2.split(enlarge(np.dstack([np.abs(m.across), m.station, m.reach]), work))
+    beside = _beside_trunk(m, column, arms)
+    allow = _allowed(m, dressing, labels, across, station, arms) * step_between(across, 1.10, 1.0) * reach
+    rim = soften(cv2.dilate(old.astype(np.uint8), np.ones((3, 3))))
+    cover = _domain(m, hem, across, station, arms) * rim
+    if beside is not None:
+        allow, cover = allow * beside, cover * beside
+    box = _box(np.maximum(allow, cover), size, work)
     if box is None:
         return None
-    read = enlarge_part(m.read, size, box) - 0.5
+    shares = cv2.split(enlarge_part(np.dstack([allow, cover]), size, box))
+    at = cv2.split(enlarge_part(m.read - 0.5, size, box))
     back = enlarge_part(m.back, size, box) if m.back.max() > 0 else None
-    texture = dressing.texture
-    colour = _lookup(texture.front, texture.back, read, back)
-    outline = _lookup(texture.alpha, texture.alpha_back, read, back) / 255
-    cover = _lookup(texture.cover, texture.cover_back, read, back) / 255
-    edge = step_between(enlarge_part(np.abs(m.across), size, box), 1.10, 1.0) * enlarge_part(m.reach, size, box)
-    rim = cv2.dilate(old.astype(np.uint8), np.ones((3, 3))) > 0
-    alpha = np.maximum(outline * edge * enlarge_part(allow, size, box), cover * enlarge_part(soften(rim) * domain, size, box))
-    return Layer(colour, alpha.astype(np.float32), (box[0], box[2]))
+    colour, outline, grown = _lookup(dressing.texture, at, back)
+    alpha = np.maximum(outline * shares[0], grown * shares[1])
+    alpha *= np.float32(1 / 255)
+    return Layer(colour, alpha, (box[0], box[2]))
 
 
-def _allowed(
-    m: PanelMap, dressing: Dressing, labels: np.ndarray, across: np.ndarray, station: np.ndarray, arms: list[PanelMap]
-) -> np.ndarray:
+def _allowed(m: PanelMap, dressing: Dressing, labels: np.ndarray, across: np.ndarray, station: np.ndarray, arms: list[Limb]):
     """[h, w] 0-1: where this panel may be seen at all, given what lies in front of it."""
-    place = UPPER | SKIN_OF_TRUNK | (LOWER if dressing.category != "upper" or not dressing.tucked else np.zeros(256, bool))
+    hidden = (HEAD | BARE_ARM | SHOES)[labels]
     if m.part in SLEEVES:
-        seen = (place | LOWER | OWN_ARM[m.part] | BACKGROUND)[labels]
-    elif m.part == Part.TORSO and dressing.category == "upper":
-        seen = place[labels]
+        # A sleeve stands off the arm a little, never far.
+        reach = max(2, round(0.008 * max(labels.shape)))
+        near = cv2.dilate((~BACKGROUND[labels]).astype(np.uint8), np.ones((2 * reach + 1,) * 2)) > 0
+        seen = (UPPER | SKIN_OF_TRUNK | LOWER | OWN_ARM[m.part])[labels] | (BACKGROUND[labels] & near)
+        hidden &= ~OWN_ARM[m.part][labels]
+    elif dressing.category == "upper":
+        seen = (UPPER | SKIN_OF_TRUNK)[labels] if dressing.tucked else (UPPER | SKIN_OF_TRUNK | LOWER)[labels]
     else:
-        on_top = LOWER | LEGS_BARE | _table("dress", "torso_skin")
-        if dressing.category == "full":
-            on_top = on_top | UPPER
-        seen = on_top[labels] | (BACKGROUND[labels] & ((station > 0.9) if m.part in (Part.TORSO, Part.SKIRT) else True))
-        if dressing.category == "full":
-            seen = seen | place[labels]
-    seen = cv2.morphologyEx(seen.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 5)))
-    blocked = (
-        HEAD
-        | (BARE_ARM if m.part not in SLEEVES else BARE_ARM & ~OWN_ARM[m.part])
-        | (SHOES if m.part not in SLEEVES else np.zeros(256, bool))
-    )
-    hidden = blocked[labels]
+        worn = LOWER | LEGS_BARE | SKIN_OF_TRUNK | (UPPER if dressing.category == "full" else _table("dress"))
+        # Below the hips cloth hangs free of the body.
+        free = station > 0.9 if m.part in (Part.TORSO, Part.SKIRT) else np.ones(labels.shape, bool)
+        seen = worn[labels] | (BACKGROUND[labels] & free)
+    seen = cv2.morphologyEx(seen.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 5))) > 0
     if m.part == Part.TORSO:
         # The shoulder's cap is the trunk's to cover; the arm below it lies before the trunk.
         for arm in arms:
-            if arm.part in SLEEVES:
-                cap = OWN_ARM[arm.part][labels] & (enlarge(arm.station, labels.shape) < 0.35) & (across < 1.15)
-                hidden, seen = hidden & ~cap, seen | cap
-    return soften((seen > 0) & ~hidden)
+            cap = OWN_ARM[arm.part][labels] & (arm.station < 0.35) & (across < 1.15)
+            hidden, seen = hidden & ~cap, seen | cap
+    return soften(seen & ~hidden)
 
 
-def _domain(
-    m: PanelMap,
-    hem: float,
-    across: np.ndarray,
-    station: np.ndarray,
-    column: np.ndarray | None,
-    arms: list[PanelMap],
-    size: tuple[int, int],
-) -> np.ndarray:
-    """[h, w] 0-1: where old cloth is this panel's to cover. `column` [h, w] is the trunk panel's `across`, where there is one."""
+def _domain(m: PanelMap, hem: float, across: np.ndarray, station: np.ndarray, arms: list[Limb]) -> np.ndarray:
+    """[h, w] 0-1: where old cloth is this panel's to cover."""
     if m.part in SLEEVES:
-        domain = step_between(across, 1.25, 1.1) * step_between(station, hem + 0.08, hem + 0.02)
-        # Beside its own outline the trunk's cloth is the trunk's.
-        return domain if column is None else domain * (1 - step_between(across, 0.85, 1.0) * step_between(column, 1.0, 0.88))
+        return step_between(across, 1.25, 1.1) * step_between(station, hem + 0.08, hem + 0.02)
     domain = step_between(across, RIM, RIM - 0.12)
+    outside = step_between(across, 0.86, 1.0)
     for arm in arms:
-        if arm.part in SLEEVES:
-            own = step_between(enlarge(np.abs(arm.across), size), 1.25, 1.0) * (enlarge(arm.station, size) > 0.25)
-            domain = domain * (1 - own * step_between(across, 0.86, 1.0))
+        domain *= 1 - step_between(np.abs(arm.across), 1.5, 1.2) * (arm.station > 0.25) * outside
     return domain
+
+
+def _beside_trunk(m: PanelMap, column: np.ndarray | None, arms: list[Limb]) -> np.ndarray | None:
+    """[h, w] 0-1: where a sleeve may be seen. Over the trunk that is only where the arm itself lies before it, from below the
+    arm-hole on. None where it makes no difference."""
+    if m.part not in SLEEVES or column is None:
+        return None
+    arm = next(a for a in arms if a.part == m.part)
+    before = step_between(np.abs(arm.across), 1.45, 1.15) * step_between(arm.station, 0.25, 0.45)
+    return 1 - step_between(column, 1.02, 0.9) * (1 - before)
 
 
 def _box(weight: np.ndarray, size: tuple[int, int], work: tuple[int, int]) -> tuple[int, int, int, int] | None:
@@ -212,12 +218,16 @@ def enlarge_part(raster: np.ndarray, size: tuple[int, int], box: tuple[int, int,
     )
 
 
-def _lookup(front: np.ndarray, back: np.ndarray, read: np.ndarray, share: np.ndarray | None) -> np.ndarray:
-    x, y = np.ascontiguousarray(read[..., 0]), np.ascontiguousarray(read[..., 1])
-    border = cv2.BORDER_REPLICATE if front.ndim == 3 else cv2.BORDER_CONSTANT
-    seen = cv2.remap(front, x, y, cv2.INTER_LINEAR, borderMode=border)
-    if share is None:
-        return seen.astype(np.float32)
-    behind = cv2.remap(back, x, y, cv2.INTER_LINEAR, borderMode=border)
-    share = share[..., None] if front.ndim == 3 else share
-    return seen * (1 - share) + behind * share
+def _lookup(texture: Texture, at: Sequence[np.ndarray], back: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Colour [H, W, 3] uint8, outline and grown outline [H, W] float32 0-255 of the cloth at picture points `at` (x, y); `back`
+    [H, W] 0-1 mixes in the garment's back."""
+    seen = [cv2.remap(texture.front, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)]
+    seen.append(cv2.remap(texture.outlines, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT))
+    if back is not None:
+        rest = 1 - back
+        behind = cv2.remap(texture.back, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        seen[0] = cv2.blendLinear(seen[0], behind, rest, back)
+        behind = cv2.remap(texture.outlines_back, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+        seen[1] = cv2.blendLinear(seen[1], behind, rest, back)
+    outline, grown = (c.astype(np.float32) for c in cv2.split(seen[1])[:2])
+    return seen[0], outline, grown

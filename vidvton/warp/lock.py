@@ -3,7 +3,7 @@
 Joints and outlines say where a panel is, shakily; optical flow says how the old cloth's surface moved from one frame to the next,
 precisely. For every cell of a panel the shift (across, along) is found that follows the flow and returns to the fitted place
 slowly: one small banded system per cell over the whole shot (`smoothing.follow`), so past and future count alike and nothing
-lags. """
+lags."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def lock_to_cloth(
 
     `motion` gives, frame by frame, `(flow [h, w, 2], cloth [h, w] bool)` on cells of `step` working pixels: how far the content
     of each cell has come since the frame before, in working pixels, and whether the old cloth is seen there in both. `yaw` [T]
-    radians. """
+    radians."""
     count = len(yaw)
     steps = np.zeros((count, ROWS * COLUMNS * 2))
     trust = np.zeros((count, ROWS * COLUMNS * 2))

@@ -10,12 +10,12 @@ import numpy as np
 
 from vidvton.values import Garment, Part
 from vidvton.warp.body import Body
-from vidvton.warp.drape import enlarge, map_panel
+from vidvton.warp.drape import PanelMap, enlarge, map_panel
 from vidvton.warp.fit import FittedPanel, fit_panels
-from vidvton.warp.layers import SLEEVES, Dressing, Layer, draw_order, enlarged_layer, old_cloth, panel_layer, soften
+from vidvton.warp.layers import SLEEVES, Dressing, Layer, Limb, draw_order, enlarged_layer, old_cloth, panel_layer, soften
 from vidvton.warp.lock import lock_to_cloth
 from vidvton.warp.panels import Panel, bare_limbs, panels_for
-from vidvton.warp.shade import Albedo, shading
+from vidvton.warp.shade import Albedo, Reader, make_reader, shading
 from vidvton.warp.texture import make_texture
 from vidvton.warp.undress import fill, kept_in_front
 
@@ -39,8 +39,8 @@ class Wear:
 
 @dataclass(frozen=True)
 class Drawn:
-    """One garment in one frame: `under` [h, w, 3] float32 0-255 with `under_alpha` [h, w] (working size) goes where the old
-    garment was, `layers` (output size) on top from back to front, all cloth times `light` [h, w]."""
+    """One garment in one frame: `under` [h, w, 3] float32 0-255 with `under_alpha` [h, w] (small) goes where the old garment was,
+    `layers` (output size) on top from back to front, all unlit cloth times `light` [h, w] (working size)."""
 
     under: np.ndarray
     under_alpha: np.ndarray
@@ -54,50 +54,52 @@ class Outfit:
 
     wears: tuple[Wear, ...]
     limbs: tuple[FittedPanel, ...]
-    body: Body
-    albedo: Albedo
+    reader: Reader
+    skin: np.ndarray
     yaw: np.ndarray
 
     def draw(self, t: int, frame: np.ndarray, labels: np.ndarray, size: tuple[int, int]) -> list[Drawn]:
         """Frame `t` of the shot, one entry a garment: `frame` [h, w, 3] uint8 and `labels` [h, w] at working size, the cloth
         drawn at output `size` (height, width)."""
-        light = shading(frame, labels, self.albedo)
+        light = shading(frame, labels, self.reader)
         raster = _raster(labels.shape, STEP)
-        limbs = [map_panel(p, t, self.yaw[t], raster, step=STEP) for p in self.limbs]
-        skin = self.albedo.skin if np.isfinite(self.albedo.skin).all() else DEFAULT_SKIN
-        drawn = []
-        for wear in self.wears:
-            maps = [
-                map_panel(p, t, self.yaw[t], raster, step=STEP, offset=None if shift is None else shift[t])
-                for p, shift in zip(wear.fitted, wear.shifts)
-            ]
-            trunk = next((m for m in maps if m.part in (Part.TORSO, Part.SKIRT)), None)
-            station, across = (
-                (None, None)
-                if trunk is None
-                else (enlarge(trunk.station, labels.shape), enlarge(np.abs(trunk.across), labels.shape))
-            )
-            old = old_cloth(labels, wear.dressing.category, station, wear.dressing.waist)
-            under, bare = fill(frame, labels, old, wear.dressing, maps, limbs, self._limb_widths(t), skin, light)
-            grown = cv2.dilate(old.astype(np.uint8), np.ones((5, 5))).astype(bool) & ~kept_in_front(labels)
-            order = draw_order(maps)
-            layers = [
-                panel_layer(maps[i], wear.fitted[i].panel.hem, wear.dressing, labels, old, across, limbs, size) for i in order
-            ]
-            # Skin bared in front of the trunk lies over it, and under the near sleeve.
-            at = sum(not (maps[i].part in SLEEVES and maps[i].near <= 0) for i in order)
-            layers[at:at] = [enlarged_layer(colour, alpha, size) for colour, alpha in bare]
-            drawn.append(Drawn(under, soften(grown), tuple(x for x in layers if x is not None), light))
-        return drawn
+        limb_maps = [map_panel(p, t, self.yaw[t], raster, step=STEP) for p in self.limbs]
+        limbs = [_limb(m, labels.shape) for m in limb_maps]
+        return [self._draw_wear(wear, t, frame, labels, size, light, limb_maps, limbs) for wear in self.wears]
 
-    def _limb_widths(self, t: int) -> dict[Part, np.ndarray]:
-        body = self.body
-        return {
-            Part.LEFT_SLEEVE: body.arms[t, 0],
-            Part.RIGHT_SLEEVE: body.arms[t, 1],
-            Part.LEFT_LEG: body.legs[t, 0],
-            Part.RIGHT_LEG: body.legs[t, 1],
-        }
+    def _draw_wear(self, wear: Wear, t: int, frame, labels, size, light, limb_maps, limbs) -> Drawn:
+        shifts = (None if shift is None else shift[t] for shift in wear.shifts)
+        raster = _raster(labels.shape, STEP)
+        maps = [map_panel(p, t, self.yaw[t], raster, step=STEP, offset=shift) for p, shift in zip(wear.fitted, shifts)]
+        trunk = next((m for m in maps if m.part in (Part.TORSO, Part.SKIRT)), None)
+        station = across = None
+        if trunk is not None:
+            station, across = enlarge(trunk.station, labels.shape), enlarge(np.abs(trunk.across), labels.shape)
+        old = old_cloth(labels, wear.dressing.category, station, wear.dressing.waist)
+        under, under_alpha, bare = self._undress(wear, frame, labels, old, light, trunk, limb_maps)
+        arms = [limb for limb in limbs if limb.part in SLEEVES]
+        order = draw_order(maps)
+        layers = [panel_layer(maps[i], wear.fitted[i].panel.hem, wear.dressing, labels, old, across, arms, size) for i in order]
+        # Skin bared in front of the trunk lies over it, and under the near sleeve.
+        at = sum(not (maps[i].part in SLEEVES and maps[i].near <= 0) for i in order)
+        layers[at:at] = [enlarged_layer(colour, alpha, size) for colour, alpha in bare]
+        return Drawn(under, under_alpha, tuple(x for x in layers if x is not None), light)
+
+    def _undress(self, wear: Wear, frame, labels, old, light, trunk, limb_maps):
+        """What is under the old garment, at half working size: it is smooth, and mostly covered."""
+        half = (labels.shape[0] // 2, labels.shape[1] // 2)
+        small, few = (cv2.resize(a, half[::-1], interpolation=cv2.INTER_NEAREST) for a in (labels, old.astype(np.uint8)))
+        picture, dim = (cv2.resize(a, half[::-1], interpolation=cv2.INTER_AREA) for a in (frame, light))
+        limbs = [_limb(m, half) for m in limb_maps]
+        place = None if trunk is None else (enlarge(np.abs(trunk.across), half), enlarge(trunk.station, half))
+        ends = {f.panel.part: f.panel.hem for f in wear.fitted}
+        under, bare = fill(picture, small, few > 0, wear.dressing, place, limbs, ends, self.skin, dim)
+        grown = cv2.dilate(old.astype(np.uint8), np.ones((5, 5))).astype(bool) & ~kept_in_front(labels)
+        return under, soften(grown), bare
+
+
+def _limb(m: PanelMap, size: tuple[int, int]) -> Limb:
+    return Limb(m.part, enlarge(m.across, size), enlarge(m.station, size), m.near)
 
 
 def _raster(size: tuple[int, int], step: float) -> tuple[int, int]:
@@ -127,13 +129,14 @@ def fit_outfit(
         flat = float(np.ptp(first.lattice[:, 0, 1]) / max(np.ptp(first.stations), 1e-6))
         scale = float(np.clip(1.25 * np.median(body.unit) * zoom / flat, 0.05, 1.0))
         texture = make_texture(garment, scale=scale, torso=flat)
-        factor = np.float32(texture.alpha.shape[0] / garment.alpha.shape[0])
+        factor = np.float32(texture.front.shape[0] / garment.alpha.shape[0])
         fitted = fit_panels(tuple(_scaled(p, factor) for p in panels), body, keypoints, depth, yaw)
         waist = body.waist if np.isfinite(body.waist) else DEFAULT_WAIST
         dressing = Dressing(garment.category, texture, first.tucked, waist)
         shifts = tuple(_lock(f, dressing, yaw, motion, flow_step) for f in fitted)
         wears.append(Wear(dressing, fitted, shifts))
-    return Outfit(tuple(wears), fit_panels(bare_limbs(), body, keypoints, depth, yaw), body, albedo, yaw)
+    skin = albedo.skin if np.isfinite(albedo.skin).all() else DEFAULT_SKIN
+    return Outfit(tuple(wears), fit_panels(bare_limbs(), body, keypoints, depth, yaw), make_reader(albedo), skin, yaw)
 
 
 def _scaled(panel: Panel, factor: np.float32) -> Panel:

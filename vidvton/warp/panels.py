@@ -35,6 +35,11 @@ class Panel:
     hem: float
     tucked: bool = False
 
+    @property
+    def is_bare(self) -> bool:
+        """True for a limb itself, with no cloth to read."""
+        return not self.half_widths.any()
+
 
 def panels_for(garment: Garment, body: Body) -> tuple[Panel, ...]:
     """The panels of `garment` on this shot's `body`: how long it falls depends on how the old clothes are worn."""

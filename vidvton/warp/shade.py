@@ -16,6 +16,7 @@ from vidvton.warp.texture import push_pull
 
 FLOOR = 0.05  # added to brightness before dividing: the dark of a black garment carries more noise than light
 MERGE = 13.0  # clusters nearer than this (lightness counts 0.45) are one dye under different light
+STRANGE = 17.0  # farther than this from every cluster a pixel is print, not shadow
 _SKIN = BARE_ARM | np.isin(np.arange(256), [10, 16, 17])
 GROUPS = (UPPER, LOWER, _SKIN)
 
@@ -84,30 +85,56 @@ def _nearest(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
     return np.stack([((points - c) ** 2).sum(-1) for c in centres]).argmin(0).astype(np.uint8)
 
 
-def shading(frame: np.ndarray, labels: np.ndarray, albedo: Albedo) -> np.ndarray:
+@dataclass(frozen=True)
+class Reader:
+    """An `Albedo` as tables over 5-bit colours: per group `level` [32768] float32, the brightness its dye has under usual
+    light, `dye` [32768] uint8 which cluster, and `odd` [32768] bool, colours that are print and not shadow."""
+
+    level: tuple[np.ndarray, ...]
+    dye: tuple[np.ndarray, ...]
+    odd: tuple[np.ndarray, ...]
+
+
+def make_reader(albedo: Albedo) -> Reader:
+    """The tables that `shading` reads."""
+    code = np.arange(32768)
+    colours = np.stack([(code >> 10) & 31, (code >> 5) & 31, code & 31], -1).astype(np.uint8) * 8 + 4
+    lab = _weighted_lab(colours[None])[0]
+    level, dye, odd = [], [], []
+    for centres, levels in zip(albedo.centres, albedo.levels):
+        if not len(levels):
+            empty = np.zeros(32768)
+            level.append(empty.astype(np.float32)), dye.append(empty.astype(np.uint8)), odd.append(empty > 0)
+            continue
+        away = np.stack([((lab - c) ** 2).sum(-1) for c in centres])
+        nearest = away.argmin(0)
+        (
+            level.append(levels[nearest].astype(np.float32)),
+            dye.append(nearest.astype(np.uint8)),
+            odd.append(away.min(0) > STRANGE**2),
+        )
+    return Reader(tuple(level), tuple(dye), tuple(odd))
+
+
+def shading(frame: np.ndarray, labels: np.ndarray, reader: Reader) -> np.ndarray:
     """[h, w] float32 factor, around 1: how the light falls on the person in `frame` [h, w, 3] uint8 with `labels` [h, w]."""
     grey = _brightness(frame)
-    lab = None
-    ratio = np.ones_like(grey)
-    known = np.zeros(grey.shape, np.uint8)
-    for group, centres, levels in zip(GROUPS, albedo.centres, albedo.levels):
+    r, g, b = (c.astype(np.uint16) >> 3 for c in cv2.split(frame))
+    code = (r << 10) | (g << 5) | b
+    ratio, known = np.ones_like(grey), np.zeros(grey.shape, np.uint8)
+    for group, level, dye, odd in zip(GROUPS, reader.level, reader.dye, reader.odd):
         inside = group[labels]
-        if not len(levels) or not inside.any():
+        if not level.any() or not inside.any():
             continue
         core = cv2.erode(inside.astype(np.uint8), np.ones((3, 3)))
-        if len(levels) > 1:
-            lab = _weighted_lab(frame) if lab is None else lab
-            index = cv2.medianBlur(_nearest(lab, centres), 3)
-            level = levels[index]
-            seam = cv2.dilate(index, np.ones((5, 5))) != cv2.erode(index, np.ones((5, 5)))
-            core = core & ~seam
-        else:
-            level = levels[0]
-        part = (grey + FLOOR) / (level + FLOOR)
-        ratio = np.where(core > 0, part, ratio)
+        # A small logo has no cluster of its own, and where two dyes meet nothing can be read: both are continued from around.
+        core[cv2.dilate(odd[code].astype(np.uint8), np.ones((5, 5))) > 0] = 0
+        if dye.any():
+            index = cv2.medianBlur(dye[code], 3)
+            core[cv2.morphologyEx(index, cv2.MORPH_GRADIENT, np.ones((5, 5))) > 0] = 0
+        np.copyto(ratio, (grey + FLOOR) / (level[code] + FLOOR), where=core > 0)
         known |= core
     if not known.any():
         return ratio
-    filled = push_pull(ratio[..., None].astype(np.float32), known > 0)[..., 0]
-    filled = cv2.GaussianBlur(filled, (0, 0), 0.8)
-    return np.clip(filled, 0.35, 1.6)
+    filled = push_pull(ratio[..., None], known > 0)[..., 0]
+    return np.clip(cv2.GaussianBlur(filled, (0, 0), 0.8), 0.35, 1.6)

@@ -21,7 +21,7 @@ def contour_points(mask: np.ndarray, *, count: int = POINTS) -> tuple[np.ndarray
     """`count` well-spread points of the outline of `mask` [H, W] bool: `(points [count, 2] (x, y), tangent angles [count])`.
 
     Points are thinned by dropping one of the closest pair again and again. Raises ValueError when the outline is shorter than
-    `count`. """
+    `count`."""
     outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     outline = np.concatenate([o[:, 0] for o in outlines if len(o) > 4]) if outlines else np.zeros((0, 2))
     if len(outline) < count:
@@ -78,28 +78,44 @@ def _assign(cost: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return rows[real], columns[real]
 
 
+def _agreeing(start: np.ndarray, goal: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The pairs that follow one affine map roughly: a few crossed pairs would bend the spline over itself (an addition of
+    ours)."""
+    design = np.concatenate([np.ones((len(rows), 1)), start[rows]], 1)
+    kept = np.ones(len(rows), bool)
+    for _ in range(4):
+        affine = np.linalg.lstsq(design[kept], goal[columns[kept]], rcond=None)[0]
+        away = np.linalg.norm(design @ affine - goal[columns], axis=-1)
+        kept = away <= 2.5 * max(float(np.median(away[kept])), 1.0)
+        if kept.sum() < 8:
+            return rows, columns
+    return rows[kept], columns[kept]
+
+
 def shape_context_fit(source: np.ndarray, target: np.ndarray, query: np.ndarray) -> np.ndarray:
     """Where the points `query` [Q, 2] of the picture with mask `source` [H, W] bool land so that its shape becomes that of
     `target`.
 
     Six rounds of matching and regularised spline fitting; smoothing 1000 in the first round, 1 afterwards, times the squared mean
     distance (VITON's settings). Returns [Q, 2] float64 target pixels. Raises ValueError when a mask is empty or its outline too
-    short. """
+    short."""
     start, _ = contour_points(source)
     goal, goal_angle = contour_points(target)
-    goal_context = shape_contexts(goal, goal_angle, _mean_distance(goal))
+    extent = _mean_distance(goal)
+    goal_context = shape_contexts(goal, goal_angle, extent)
     _, start_angle = contour_points(source)
     moved, angle = start, start_angle
     smoothing = FIRST_SMOOTHING
     result = np.asarray(query, np.float64)
-    for _ in range(ROUNDS):
-        context = shape_contexts(moved, angle, _mean_distance(moved))
-        rows, columns = _assign(match_cost(context, goal_context, angle, goal_angle))
-        strength = smoothing * _mean_distance(goal) ** 2 / len(rows)
+    for turn in range(ROUNDS):
+        # Sizes are compared once the first, near affine round has brought them together.
+        context = shape_contexts(moved, angle, extent if turn else _mean_distance(moved))
+        rows, columns = _agreeing(start, goal, *_assign(match_cost(context, goal_context, angle, goal_angle)))
+        strength = smoothing * extent**2
         step = 1e-2
         ahead = start + step * np.stack([np.cos(start_angle), np.sin(start_angle)], -1)
         everything = np.concatenate([start, ahead, query])
-        everything = tps_warp(start[rows], goal[columns], everything, smoothing=strength * 1e-3)
+        everything = tps_warp(start[rows], goal[columns], everything, smoothing=strength)
         moved, ahead, result = np.split(everything, [len(start), 2 * len(start)])
         angle = np.arctan2(*(ahead - moved).T[::-1])
         smoothing = LATER_SMOOTHING

@@ -15,16 +15,14 @@ PRINT_DISTANCE = 22.0  # CIELAB units from the fabric's colour that count as pri
 
 @dataclass(frozen=True)
 class Texture:
-    """`front`, `back` [H, W, 3] uint8 with cloth colours continued over the whole picture; `alpha`, `alpha_back` [H, W] uint8
-    0-255, where cloth is; `cover` [H, W] uint8, the cloth grown a little outwards but not into the neck: where the old garment
-    must not peek out."""
+    """`front`, `back` [H, W, 3] uint8 with cloth colours continued over the whole picture; `outlines`, `outlines_back` [H, W,
+    3] uint8 0-255: channel 0 where cloth is, channel 1 the cloth grown a little outwards but not into the neck, where the old
+    garment must not peek out (channel 2 is empty: three channels are read fastest)."""
 
     front: np.ndarray
     back: np.ndarray
-    alpha: np.ndarray
-    alpha_back: np.ndarray
-    cover: np.ndarray
-    cover_back: np.ndarray
+    outlines: np.ndarray
+    outlines_back: np.ndarray
 
 
 def make_texture(garment: Garment, *, scale: float, torso: float) -> Texture:
@@ -45,9 +43,9 @@ def make_texture(garment: Garment, *, scale: float, torso: float) -> Texture:
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1,) * 2)
     grown = cv2.dilate(mask, kernel) * (1 - neck["above"])
     grown_back = np.maximum(cv2.dilate(back_mask, kernel) * (1 - neck["above_back"]), back_mask)
-    return Texture(
-        front, _back(front, mask > 0.5), _bytes(mask), _bytes(back_mask), _bytes(np.maximum(grown, mask)), _bytes(grown_back)
-    )
+    outlines = _bytes(np.dstack([mask, np.maximum(grown, mask), np.zeros_like(mask)]))
+    outlines_back = _bytes(np.dstack([back_mask, grown_back, np.zeros_like(mask)]))
+    return Texture(front, _back(front, mask > 0.5), outlines, outlines_back)
 
 
 def _bytes(mask: np.ndarray) -> np.ndarray:

@@ -30,7 +30,7 @@ def tps_basis(control: np.ndarray, query: np.ndarray, *, smoothing: float = 0.0)
 
     Rows sum to one and reproduce affine maps exactly. `smoothing` (in squared units of the controls) relaxes the fit: 0
     interpolates, large values tend to the least-squares affine map. Raises ValueError when the controls are fewer than three or
-    on one line. """
+    on one line."""
     control = np.asarray(control, np.float64)
     query = np.asarray(query, np.float64)
     count = len(control)

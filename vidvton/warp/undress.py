@@ -7,25 +7,11 @@ import cv2
 import numpy as np
 
 from vidvton.values import Part
-from vidvton.warp.body import AVERAGE_ARM, AVERAGE_LEG, BARE_ARM, LIMB, LOWER, UPPER
-from vidvton.warp.drape import PanelMap, enlarge
-from vidvton.warp.layers import BACKGROUND, HEAD, SKIN_OF_TRUNK, SLEEVES, Dressing, soften, step_between
+from vidvton.warp.body import BARE_ARM, LOWER, UPPER
+from vidvton.warp.layers import BACKGROUND, HEAD, SKIN_OF_TRUNK, SLEEVES, Dressing, Limb, soften, step_between
 from vidvton.warp.texture import continue_colours
 
-
-def skin_shape(m: PanelMap, widths: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """A bare limb on the working raster: `(alpha [h, w] 0-1, across [h, w] -1 to 1)`. `widths` [S, 2] are the clothed limb's
-    edges at the LIMB stations in torso lengths; a bare limb is never wider than an average one."""
-    average = AVERAGE_ARM if m.part in SLEEVES else AVERAGE_LEG
-    station, across, reach = enlarge(m.station, size), enlarge(m.across, size), enlarge(m.reach, size)
-    shares = []
-    for k in (0, 1):
-        clothed = np.abs(widths[:, k])
-        shares.append(np.minimum(clothed, average) / np.maximum(clothed, 1e-6))
-    thin = np.where(across < 0, *(np.interp(station, LIMB, s) for s in shares))
-    own = across / np.maximum(thin, 0.2)
-    ends = step_between(station, -0.05, 0.1) * step_between(station, 2.12, 2.0)
-    return (step_between(np.abs(own), 1.08, 0.92) * ends * (reach > 0.5)).astype(np.float32), own
+SKIN_START = 0.35  # station below which a bare arm lies before the trunk's cloth
 
 
 def fill(
@@ -33,57 +19,79 @@ def fill(
     labels: np.ndarray,
     old: np.ndarray,
     dressing: Dressing,
-    maps: list[PanelMap],
-    limbs: list[PanelMap],
-    limb_widths: dict[Part, np.ndarray],
+    trunk: tuple[np.ndarray, np.ndarray] | None,
+    limbs: list[Limb],
+    sleeve_ends: dict[Part, float],
     skin: np.ndarray,
     light: np.ndarray,
     plate: np.ndarray | None = None,
 ) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
-    """What lies under the old garment, at working size: the picture [h, w, 3] float32 0-255, and the bare limbs that lie before
-    the trunk, each as (colour [h, w, 3], alpha [h, w]).
+    """What lies under the old garment: the picture [h, w, 3] float32 0-255, and the bare arms that lie before the trunk, each as
+    (colour [h, w, 3], alpha [h, w]).
 
-    `frame` [h, w, 3] uint8, `labels` [h, w], `old` [h, w] bool, `skin` [3] 0-1 the skin's colour, `light` [h, w] the shading
-    factor, `plate` [h, w, 3] uint8 the background where it is known from other frames (None: continued from around the person).
-    """
-    size = labels.shape
-    rim = cv2.dilate(old.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7))) > 0
-    ground = BACKGROUND[labels] & ~rim
-    scene = continue_colours(frame, ground) if plate is None else plate
-    scene = cv2.GaussianBlur(scene, (0, 0), 2.0) if plate is None else scene
-    # Right at the rim the nearest thing beside the old cloth is what continues: hand, hair, trousers, background.
-    beside = cv2.GaussianBlur(continue_colours(frame, ~rim), (0, 0), 1.0)
-    depth = cv2.distanceTransform(old.astype(np.uint8), cv2.DIST_L2, 3)
-    near_rim = step_between(depth, 7.0, 3.0)[..., None]
-    picture = beside * near_rim + scene * (1 - near_rim)
+    `frame` [h, w, 3] uint8, `labels` [h, w], `old` [h, w] bool, `trunk` the new trunk panel's (across, station) [h, w] (None:
+    it has none), `limbs` the bare limbs, `sleeve_ends` the new sleeves' hem stations, `skin` [3] 0-1 the skin's colour, `light`
+    [h, w] the shading factor, `plate` [h, w, 3] uint8 the background where it is known from other frames (None: continued from
+    around)."""
+    rim = cv2.dilate(old.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))) > 0
+    picture = _surroundings(frame, labels, old, rim, plate)
     tone = (skin * 255)[None, None] * _soft_light(light)[..., None]
-    trunk = next((m for m in maps if m.part in (Part.TORSO, Part.SKIRT)), None)
     if trunk is not None:
-        across, station = enlarge(np.abs(trunk.across), size), enlarge(trunk.station, size)
-        inside = step_between(across, 1.08, 0.95)
-        neck = inside * step_between(station, 0.55, 0.40) * (dressing.category != "lower")
-        chest = continue_colours(frame, (SKIN_OF_TRUNK[labels]) & ~rim)
-        neck_tone = cv2.GaussianBlur(chest, (0, 0), 6.0).astype(np.float32) if (SKIN_OF_TRUNK[labels] & ~rim).sum() > 80 else tone
-        picture = picture * (1 - neck[..., None]) + neck_tone * neck[..., None]
-        if dressing.category == "upper":
-            below = inside * step_between(station, 0.60, 0.66)
-            kept = (LOWER[labels]) & ~rim
-            if kept.sum() > 200:
-                wear = cv2.GaussianBlur(continue_colours(frame, kept), (0, 0), 1.5).astype(np.float32)
-                picture = picture * (1 - below[..., None]) + wear * below[..., None]
-            belly = inside * step_between(station, 0.38, 0.45) * step_between(station, 0.66, 0.60)
-            picture = picture * (1 - belly[..., None]) + tone * belly[..., None]
+        for colour, share in _trunk(frame, labels, rim, dressing, *trunk, tone):
+            picture += (colour - picture) * share[..., None]
+    cloth = soften(old)
     bare = []
-    for m in limbs:
-        if (m.part in SLEEVES) != (dressing.category != "lower") and dressing.category != "full":
+    for limb in limbs:
+        is_arm = limb.part in SLEEVES
+        if is_arm == (dressing.category == "lower") and dressing.category != "full":
             continue
-        alpha, own = skin_shape(m, limb_widths[m.part], size)
-        round_ = 1.0 - 0.16 * np.clip(np.abs(own), 0, 1) ** 3
-        share, colour = alpha * soften(old), tone * round_[..., None]
-        if m.part in SLEEVES and m.near <= 0 and share.max() > 0.02:
-            bare.append((colour, share))
-        picture = picture * (1 - share[..., None]) + colour * share[..., None]
-    return picture.astype(np.float32), bare
+        shape = (
+            step_between(np.abs(limb.across), 1.08, 0.92)
+            * step_between(limb.station, -0.05, 0.1)
+            * step_between(limb.station, 2.12, 2.0)
+        )
+        share = shape * cloth
+        if share.max() < 0.02:
+            continue
+        # A limb is round: it darkens towards its sides.
+        colour = tone * (1.0 - 0.16 * np.clip(np.abs(limb.across), 0, 1) ** 3)[..., None]
+        picture += (colour - picture) * share[..., None]
+        if is_arm and limb.near <= 0:
+            # Down to the new sleeve's end the arm is covered: by the sleeve, or at the shoulder by the trunk's cloth.
+            end = sleeve_ends.get(limb.part, SKIN_START)
+            bare.append((colour, share * step_between(limb.station, end - 0.1, end + 0.02)))
+    return picture, bare
+
+
+def _surroundings(
+    frame: np.ndarray, labels: np.ndarray, old: np.ndarray, rim: np.ndarray, plate: np.ndarray | None
+) -> np.ndarray:
+    """The scene continued into the old garment's place: deep inside the background, at the rim whatever lies beside it."""
+    beside = cv2.GaussianBlur(continue_colours(frame, ~rim), (0, 0), 0.7)
+    if plate is None:
+        plate = cv2.GaussianBlur(continue_colours(frame, BACKGROUND[labels] & ~rim), (0, 0), 1.5)
+    depth = cv2.distanceTransform(old.astype(np.uint8), cv2.DIST_L2, 3)
+    near = step_between(depth, 4.0, 2.0)
+    return cv2.blendLinear(beside, plate, near, 1 - near).astype(np.float32)
+
+
+def _trunk(frame, labels, rim, dressing: Dressing, across, station, tone) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Skin at neck and belly and the other garment below, for a top or dress that leaves them open: (colour, share) to lay on
+    in turn."""
+    if dressing.category == "lower":
+        return []
+    inside = step_between(across, 1.08, 0.95)
+    layers = []
+    chest = SKIN_OF_TRUNK[labels] & ~rim
+    neck = cv2.GaussianBlur(continue_colours(frame, chest), (0, 0), 3.0).astype(np.float32) if chest.sum() > 20 else tone
+    layers.append((neck, inside * step_between(station, 0.55, 0.40)))
+    if dressing.category == "upper":
+        kept = LOWER[labels] & ~rim
+        if kept.sum() > 50:
+            wear = cv2.GaussianBlur(continue_colours(frame, kept), (0, 0), 0.8).astype(np.float32)
+            layers.append((wear, inside * step_between(station, 0.60, 0.66)))
+        layers.append((tone, inside * step_between(station, 0.38, 0.45) * step_between(station, 0.66, 0.60)))
+    return layers
 
 
 def _soft_light(light: np.ndarray) -> np.ndarray:
