@@ -17,7 +17,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 GROUND = {"values", "frames", "config", "errors", "progress", "smoothing"}
 ROOMS = {"media", "people", "garment", "warp", "models", "diffusion", "metrics", "synth"}
-MEETING = {"prepare", "tryon"}
+MEETING = {"analysis", "prepare", "tryon"}
 USES = {"render", "train", "bench"}
 DOOR = {"cli", "__main__", "doctor", "terminal"}
 FLOORS = {name: floor for floor, names in enumerate((GROUND, ROOMS, MEETING, USES, DOOR)) for name in names}
@@ -28,7 +28,7 @@ WALLS = {
     "decord": ("media",),
     "PIL": ("media", "render.sheet", "garment.sheet", "people.draw"),
     "mediapipe": ("people.mediapipe_*",),
-    "cv2": ("media.images", "people", "garment", "warp", "synth", "metrics.flow", "prepare", "render.composite"),
+    "cv2": ("media.images", "people", "garment", "warp", "synth", "metrics.flow", "analysis", "render.composite"),
     "accelerate": ("train",),
     "xformers": ("models.attention",),
     "diffusers": ("diffusion", "models.bundle"),
