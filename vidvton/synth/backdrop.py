@@ -28,7 +28,7 @@ class Backdrop:
 
     def __post_init__(self) -> None:
         if self.place not in PLACES:
-            raise MisuseError(f"The background {self.place!r} is not known: choose one of {', '.join(PLACES)}.")
+            raise MisuseError(f"the background {self.place!r} is not known; choose one of {', '.join(PLACES)}")
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ def cast_fabric(rng: np.random.Generator, kind: str, *, base: Colour | None = No
 def cast_garment(rng: np.random.Generator, kind: str) -> GarmentSpec:
     """A random garment of one of the KINDS."""
     if kind not in KINDS:
-        raise MisuseError(f"The garment {kind!r} is not known: choose one of {', '.join(KINDS)}.")
+        raise MisuseError(f"the garment {kind!r} is not known; choose one of {', '.join(KINDS)}")
     fabric = cast_fabric(rng, kind)
     u = rng.uniform
     band = _apart(rng, fabric.base) if rng.random() < 0.25 else None

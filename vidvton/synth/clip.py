@@ -38,7 +38,7 @@ def make_clip(script: Script, *, device: str = "cpu", batch: int = 4) -> SynthCl
         pieces.append(plate_truth(shot, plate))
         sights.append(sight(plate))
     truth = find_truth(shot, pieces, sights, script.target.category)
-    return SynthClip(script, shot, torch.cat(frames), truth)
+    return SynthClip(script, shot, torch.cat(frames).contiguous(memory_format=torch.channels_last), truth)
 
 
 def make_frames(script: Script, *, device: str = "cpu", batch: int = 4) -> tuple[Tensor, Tensor, Tensor]:
@@ -53,7 +53,7 @@ def make_frames(script: Script, *, device: str = "cpu", batch: int = 4) -> tuple
         seen[plate.hits.covered] = layer == GARMENT + script.sold
         worn.append(seen.cpu())
         light.append((plate.lit * 255).round().to(torch.uint8).cpu())
-    return torch.cat(frames), torch.cat(worn), torch.cat(light)
+    return torch.cat(frames).contiguous(memory_format=torch.channels_last), torch.cat(worn), torch.cat(light)
 
 
 def agnostic_frames(frames: Tensor, region: Tensor) -> Tensor:

@@ -51,9 +51,9 @@ class GarmentSpec:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise MisuseError(f"The garment {self.kind!r} is not known: choose one of {', '.join(KINDS)}.")
+            raise MisuseError(f"the garment {self.kind!r} is not known; choose one of {', '.join(KINDS)}")
         if self.neck not in NECKS:
-            raise MisuseError(f"The neck {self.neck!r} is not known: choose one of {', '.join(NECKS)}.")
+            raise MisuseError(f"the neck {self.neck!r} is not known; choose one of {', '.join(NECKS)}")
 
     @property
     def category(self) -> str:

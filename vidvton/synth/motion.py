@@ -249,7 +249,7 @@ def _set_down(r: Tensor, rest: Tensor, s: Steering) -> Pose:
 def make_motion(word: str, *, frames: int, fps: float, seed: int, rest: Tensor) -> Pose:
     """`frames` poses of the motion `word` (one of MOTIONS) at `fps`, for a body whose joints rest at `rest` [J, 3] nominal metres."""
     if word not in MOTIONS:
-        raise MisuseError(f"The motion {word!r} is not known: choose one of {', '.join(MOTIONS)}.")
+        raise MisuseError(f"the motion {word!r} is not known; choose one of {', '.join(MOTIONS)}")
     rng = np.random.default_rng([seed, MOTIONS.index(word), 71])
     t = np.arange(frames) / fps
     return pose_from(_steer(word, t, rng), rest)

@@ -72,7 +72,7 @@ class Script:
 def check_size(size: tuple[int, int]) -> None:
     """Refuses sizes the studio does not make: sides must be even, from 64 to 2160 pixels."""
     if any(n < 64 or n > 2160 or n % 2 for n in size):
-        raise MisuseError(f"The size {size[0]}x{size[1]} is not allowed: both sides must be even and from 64 to 2160 pixels, for example 512x384.")
+        raise MisuseError(f"the size {size[0]}x{size[1]} is not allowed; both sides must be even and from 64 to 2160 pixels, for example 512x384")
 
 
 def write_script(
@@ -82,10 +82,10 @@ def write_script(
     """The script of clip `index` of the set `seed`; words given fix that choice, everything else is drawn at random."""  # fmt: skip
     check_size(size)
     if frames < 1:
-        raise MisuseError(f"A clip of {frames} frames cannot be made: ask for at least 1.")
+        raise MisuseError(f"a clip of {frames} frames cannot be made; ask for at least 1")
     for word, known, what in ((motion, MOTIONS, "motion"), (garment, tuple(KINDS), "garment"), (place, PLACES, "background")):
         if word is not None and word not in known:
-            raise MisuseError(f"The {what} {word!r} is not known: choose one of {', '.join(known)}.")
+            raise MisuseError(f"the {what} {word!r} is not known; choose one of {', '.join(known)}")
     rng = np.random.default_rng([seed, index, 20])
     look = cast_person(rng)
     garments, sold = cast_outfit(rng, look, category=category, kind=garment)
