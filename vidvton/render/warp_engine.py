@@ -4,23 +4,24 @@ ours."""
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
+from vidvton.analysis import Analysis, analyse_clip, cut, load_analysis
 from vidvton.frames import as_arrays, from_arrays
 from vidvton.media.info import Limits
 from vidvton.media.reader import open_clip
-from vidvton.prepare import FLOW_STEP, Analysis, Shot, analyse_clip, cut, load_analysis
+from vidvton.prepare import fit_shot
 from vidvton.progress import Note, Progress
 from vidvton.render.composite import paste
 from vidvton.render.engine import EngineSummary, GarmentFacts
 from vidvton.render.settings import RenderSettings
 from vidvton.values import Clip, Garment
-from vidvton.warp.outfit import Outfit, fit_outfit
+from vidvton.warp.outfit import Outfit
 
 PIECE = 16  # frames read and dressed at a time
 WORKERS = 2
@@ -44,24 +45,11 @@ class WarpEngine:
         count = len(self._analysis.track)
         for shot in self._analysis.shots:
             if shot.body is not None:
-                self._outfits[shot.start] = self._fit(shot)
+                self._outfits[shot.start] = fit_shot(self._analysis, shot, self._garments)
             yield Progress("fit", shot.stop, count)
 
     def _clips(self, start: int) -> Iterator[Clip]:
         return open_clip(self._source, limits=self._limits).clips(PIECE, start=start)
-
-    def _fit(self, shot: Shot) -> Outfit:
-        analysis = self._analysis
-        pose = analysis.crops.pose(analysis.track, shot.start, shot.stop)
-        box, size = analysis.crops.boxes[shot.start], analysis.crops.sizes[shot.start]
-
-        def motion() -> Iterable[tuple[np.ndarray, np.ndarray]]:
-            return analysis.motion(shot.start, shot.stop)
-
-        return fit_outfit(
-            self._garments, shot.body, shot.albedo, pose.keypoints.numpy(), pose.depth.numpy(), pose.yaw.numpy(),
-            zoom=float((box[3] - box[1]) / size[0]), motion=motion, flow_step=FLOW_STEP,
-        )  # fmt: skip
 
     def num_frames(self) -> int:
         return len(self._analysis.track)

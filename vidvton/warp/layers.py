@@ -128,6 +128,7 @@ def panel_layer(
     across, station, reach = cv2.split(enlarge(np.dstack([np.abs(m.across), m.station, m.reach]), work))
     beside = _beside_trunk(m, column, arms)
     allow = _allowed(m, dressing, labels, across, station, arms) * step_between(across, 1.10, 1.0) * reach
+    allow *= step_between(station, hem + 0.30, hem + 0.18)
     rim = soften(cv2.dilate(old.astype(np.uint8), np.ones((3, 3))))
     cover = _domain(m, hem, across, station, arms) * rim
     if beside is not None:
@@ -146,7 +147,9 @@ def panel_layer(
 
 def _allowed(m: PanelMap, dressing: Dressing, labels: np.ndarray, across: np.ndarray, station: np.ndarray, arms: list[Limb]):
     """[h, w] 0-1: where this panel may be seen at all, given what lies in front of it."""
-    hidden = (HEAD | BARE_ARM | SHOES)[labels]
+    # Specks of skin in the middle of cloth are mistakes of the labels, a finger is wider.
+    limbs = cv2.morphologyEx((BARE_ARM | SHOES)[labels].astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5))) > 0
+    hidden = HEAD[labels] | limbs
     if m.part in SLEEVES:
         # A sleeve stands off the arm a little, never far.
         reach = max(2, round(0.008 * max(labels.shape)))
@@ -160,7 +163,7 @@ def _allowed(m: PanelMap, dressing: Dressing, labels: np.ndarray, across: np.nda
         # Below the hips cloth hangs free of the body.
         free = station > 0.9 if m.part in (Part.TORSO, Part.SKIRT) else np.ones(labels.shape, bool)
         seen = worn[labels] | (BACKGROUND[labels] & free)
-    seen = cv2.morphologyEx(seen.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 5))) > 0
+    seen = cv2.morphologyEx(seen.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((7, 7))) > 0
     if m.part == Part.TORSO:
         # The shoulder's cap is the trunk's to cover; the arm below it lies before the trunk.
         for arm in arms:
@@ -173,7 +176,7 @@ def _domain(m: PanelMap, hem: float, across: np.ndarray, station: np.ndarray, ar
     """[h, w] 0-1: where old cloth is this panel's to cover."""
     if m.part in SLEEVES:
         return step_between(across, 1.25, 1.1) * step_between(station, hem + 0.08, hem + 0.02)
-    domain = step_between(across, RIM, RIM - 0.12)
+    domain = step_between(across, RIM, RIM - 0.12) * step_between(station, hem + 0.30, hem + 0.18)
     outside = step_between(across, 0.86, 1.0)
     for arm in arms:
         domain *= 1 - step_between(np.abs(arm.across), 1.5, 1.2) * (arm.station > 0.25) * outside

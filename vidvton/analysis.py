@@ -1,0 +1,397 @@
+"""A clip's analysis, made once and kept in a work folder.
+
+Passes in fixed chunks, so that a killed run goes on where it stopped and finds the same numbers: `people.track` follows the
+person; colours are learned from a few frames of every shot; a person-centred crop is labelled and the body measured in it.
+Loading brings a shot's measurements together with past and future. Nothing here grows with the clip but a few numbers a frame.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from vidvton.frames import as_arrays, from_arrays
+from vidvton.people.appearance import Appearance, learn_appearance
+from vidvton.people.parse import parse_frames
+from vidvton.people.silhouettes import Silhouettes
+from vidvton.people.track import analyse, load_track
+from vidvton.progress import Progress
+from vidvton.smoothing import whittaker
+from vidvton.values import Clip, PoseTrack
+from vidvton.warp.body import Body, BodyMeasure, measure_frame, solve_body
+from vidvton.warp.shade import Albedo, learn_albedo
+
+CHUNK, CONTEXT = 32, 2
+SAMPLES = 20  # frames a shot from which colours are learned
+WORKING_SIDE = 640  # longer side of the crop that is parsed
+FLOW_STEP = 8  # working pixels a cell of the stored flow
+
+ClipSource = Callable[[int], Iterator[Clip]]
+"""Starts a clip at a frame index and gives consecutive pieces of it."""
+
+
+@dataclass(frozen=True)
+class Crops:
+    """The person-centred crop of every frame: `boxes` [T, 4] int xyxy source pixels inside the frame, of one size per shot, and
+    `sizes` [T, 2] the (height, width) at which that crop is worked on."""
+
+    boxes: np.ndarray
+    sizes: np.ndarray
+
+    def pose(self, track: PoseTrack, start: int, stop: int) -> PoseTrack:
+        """The track of frames `start` to `stop` in working pixels (those frames must share a shot)."""
+        scale = self.sizes[start:stop, 0] / (self.boxes[start:stop, 3] - self.boxes[start:stop, 1])
+        offset = -self.boxes[start:stop, :2] * scale[:, None]
+        return track.window(start, stop).moved(torch.from_numpy(scale).float(), torch.from_numpy(offset).float())
+
+
+def plan_crops(track: PoseTrack, size: tuple[int, int]) -> Crops:
+    """Crops of constant size per shot that follow the person smoothly; `size` is the source's (height, width)."""
+    count = len(track)
+    boxes, sizes = np.zeros((count, 4), np.int64), np.zeros((count, 2), np.int64)
+    present, shots = track.present.numpy(), track.shots.numpy()
+    everywhere = track.boxes.numpy().astype(np.float64)
+    limits = np.array([size[1], size[0]], np.float64)
+    for shot in np.unique(shots):
+        rows = np.flatnonzero(shots == shot)
+        seen = rows[present[rows]]
+        extent = limits.copy()
+        centre = np.broadcast_to(limits / 2, (len(rows), 2))
+        if len(seen):
+            body = np.clip(everywhere[seen], 0, np.tile(limits, 2))
+            tall, wide = np.percentile(body[:, 3] - body[:, 1], 98), np.percentile(body[:, 2] - body[:, 0], 98)
+            extent = np.minimum(np.array([wide + 0.30 * tall, 1.16 * tall]), limits)
+            extent = np.where(extent > 0.82 * limits, limits, extent)
+            middle = np.zeros((len(rows), 2))
+            middle[present[rows]] = (body[:, :2] + body[:, 2:]) / 2
+            centre = whittaker(middle, present[rows].astype(float), 30.0)
+        extent = np.minimum((np.ceil(extent / 8) * 8), limits).astype(np.int64)
+        corner = np.clip(np.rint(centre - extent / 2), 0, limits - extent).astype(np.int64)
+        boxes[rows] = np.concatenate([corner, corner + extent], 1)
+        ratio = min(1.0, WORKING_SIDE / max(extent))
+        sizes[rows] = np.maximum(np.rint(extent[::-1] * ratio).astype(np.int64), 16)
+    return Crops(boxes, sizes)
+
+
+def cut(frame: np.ndarray, box: np.ndarray, size: np.ndarray | tuple[int, int]) -> np.ndarray:
+    """The part `box` of `frame` [H, W, 3] at (height, width) `size`."""
+    part = frame[box[1] : box[3], box[0] : box[2]]
+    if part.shape[:2] == tuple(size):
+        return part
+    return cv2.resize(part, (int(size[1]), int(size[0])), interpolation=cv2.INTER_AREA)
+
+
+@dataclass(frozen=True)
+class Shot:
+    """Frames `start` to `stop` of one shot and what holds for all of it; `body` and the rest are None where nobody is to be
+    dressed. `fade` [T] 0-1 is how much of the flat grey level `fade_to` (0-255) lies over each frame where the shot fades in or
+    out."""
+
+    start: int
+    stop: int
+    appearance: Appearance | None = None
+    albedo: Albedo | None = None
+    body: Body | None = None
+    fade: np.ndarray | None = None
+    fade_to: float = 255.0
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """All that is known of a clip before it is dressed, read from its work folder."""
+
+    work: Path
+    track: PoseTrack
+    crops: Crops
+    shots: tuple[Shot, ...]
+
+    def labels(self, start: int, stop: int) -> list[np.ndarray]:
+        """CIHP labels [h, w] uint8 of frames `start` to `stop`, at working size."""
+        return [_png(blob) for _, blob, _ in self._rows(start, stop)]
+
+    def motion(self, start: int, stop: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Frame by frame: optical flow [h, w, 2] in working pixels from frame t-1 to t (zero where there is none), on cells of
+        FLOW_STEP, and the labels [H, W]."""
+        for _, blob, flow in self._rows(start, stop):
+            yield flow.astype(np.float32), _png(blob)
+
+    def _rows(self, start: int, stop: int) -> Iterator[tuple[int, bytes, np.ndarray]]:
+        loaded: dict[int, dict[str, np.ndarray]] = {}
+        for shot in self.shots:
+            for low, high in spans(shot.start, shot.stop):
+                if high <= start or low >= stop:
+                    continue
+                with np.load(_chunk_path(self.work, low)) as stored:
+                    loaded = {k: stored[k] for k in ("ends", "data", "flow")}
+                data = loaded["data"].tobytes()
+                for t in range(max(low, start), min(high, stop)):
+                    k = t - low
+                    first = int(loaded["ends"][k - 1]) if k else 0
+                    yield t, data[first : int(loaded["ends"][k])], loaded["flow"][k]
+
+
+def spans(start: int, stop: int) -> list[tuple[int, int]]:
+    """The fixed chunks of a shot: multiples of CHUNK from its start."""
+    return [(a, min(a + CHUNK, stop)) for a in range(start, stop, CHUNK)]
+
+
+def _chunk_path(work: Path, start: int) -> Path:
+    return work / f"parse_{start:08d}.npz"
+
+
+def _png(blob: bytes) -> np.ndarray:
+    return cv2.imdecode(np.frombuffer(blob, np.uint8), cv2.IMREAD_UNCHANGED)
+
+
+def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    part = path.with_suffix(".part")
+    with open(part, "wb") as out:
+        np.savez(out, **arrays)
+    os.replace(part, path)
+
+
+def analyse_clip(source: ClipSource, size: tuple[int, int], work: Path, *, who: str = "largest") -> Iterator[Progress]:
+    """Analyses a clip into `work`; what is there already is not done again. `size` is the source's (height, width).
+
+    Raises what `people.track.analyse` raises.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    yield from (Progress(*p) for p in analyse(lambda: source(0), work, who=who))
+    track = load_track(work)
+    crops = plan_crops(track, size)
+    shots = _shots(track)
+    yield from _learn(source, work, track, crops, shots)
+    yield from _parse(source, work, track, crops, shots)
+
+
+def _shots(track: PoseTrack) -> list[Shot]:
+    numbers = track.shots.numpy()
+    starts = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(numbers)]
+    return [Shot(a, b) for a, b in zip(starts, starts[1:])]
+
+
+def _sampled(track: PoseTrack, shot: Shot) -> list[int]:
+    """Frames from which to learn a shot's colours: present, of good quality, spread evenly."""
+    rows = np.arange(shot.start, shot.stop)[track.present.numpy()[shot.start : shot.stop]]
+    if not len(rows):
+        return []
+    quality = track.quality.numpy()[rows]
+    rows = rows[quality >= 0.6 * np.median(quality)]
+    return rows[np.unique(np.linspace(0, len(rows) - 1, min(SAMPLES, len(rows))).round().astype(int))].tolist()
+
+
+def _learn(source: ClipSource, work: Path, track: PoseTrack, crops: Crops, shots: list[Shot]) -> Iterator[Progress]:
+    """Appearance and albedo of every shot, from a few of its frames."""
+    missing = [s for s in shots if not (work / f"look_{s.start:08d}.npz").exists()]
+    wanted = {s.start: _sampled(track, s) for s in missing}
+    silhouettes = Silhouettes(work)
+    kept: dict[int, np.ndarray] = {}
+    picks = {t for rows in wanted.values() for t in rows}
+    done = 0
+    for shot in missing:
+        rows = wanted[shot.start]
+        kept = _fetch(source, crops, rows)
+        arrays: dict[str, np.ndarray] = {"seen": np.array(bool(rows))}
+        if rows:
+            pictures = np.stack([kept[t] for t in rows])
+            outlines = np.stack([silhouettes.cut(t, tuple(crops.boxes[t]), tuple(crops.sizes[t])) for t in rows])
+            pose = _pick(crops.pose(track, shot.start, shot.stop), [t - shot.start for t in rows])
+            appearance = learn_appearance(from_arrays(pictures), pose, torch.from_numpy(outlines))
+            labels = parse_frames(from_arrays(pictures), pose, torch.from_numpy(outlines), appearance).numpy()
+            arrays |= {f"appearance_{k}": v for k, v in appearance.to_arrays().items()}
+            arrays |= _albedo_arrays(learn_albedo(pictures, labels))
+        _save(work / f"look_{shot.start:08d}.npz", arrays)
+        done += len(rows)
+        yield Progress("colours", done, len(picks))
+
+
+def _pick(pose: PoseTrack, rows: list[int]) -> PoseTrack:
+    return PoseTrack(**{f.name: getattr(pose, f.name)[rows] for f in fields(PoseTrack)})
+
+
+def _fetch(source: ClipSource, crops: Crops, rows: list[int]) -> dict[int, np.ndarray]:
+    """Cropped frames `rows` (ascending), read in one go from the first to the last."""
+    kept: dict[int, np.ndarray] = {}
+    if not rows:
+        return kept
+    t, wanted = rows[0], set(rows)
+    for clip in source(rows[0]):
+        for frame in as_arrays(clip.frames):
+            if t in wanted:
+                kept[t] = cut(frame, crops.boxes[t], crops.sizes[t])
+            t += 1
+        if t > rows[-1]:
+            break
+    return kept
+
+
+def _albedo_arrays(albedo: Albedo) -> dict[str, np.ndarray]:
+    arrays = {"albedo_skin": albedo.skin}
+    for k, (centres, levels) in enumerate(zip(albedo.centres, albedo.levels)):
+        arrays[f"albedo_centres_{k}"], arrays[f"albedo_levels_{k}"] = centres, levels
+    return arrays
+
+
+def _load_look(work: Path, start: int) -> tuple[Appearance, Albedo] | None:
+    with np.load(work / f"look_{start:08d}.npz") as stored:
+        if not bool(stored["seen"]):
+            return None
+        appearance = Appearance.from_arrays(
+            {k.removeprefix("appearance_"): stored[k] for k in stored.files if k.startswith("appearance_")}
+        )
+        count = sum(k.startswith("albedo_centres_") for k in stored.files)
+        albedo = Albedo(
+            tuple(stored[f"albedo_centres_{k}"] for k in range(count)),
+            tuple(stored[f"albedo_levels_{k}"] for k in range(count)),
+            stored["albedo_skin"],
+        )
+        return appearance, albedo
+
+
+def _parse(source: ClipSource, work: Path, track: PoseTrack, crops: Crops, shots: list[Shot]) -> Iterator[Progress]:
+    """Labels, body measurements and flow, chunk by chunk, two chunks at a time."""
+    todo = [(s, a, b) for s in shots for a, b in spans(s.start, s.stop) if not _chunk_path(work, a).exists()]
+    done = len(track) - sum(b - a for _, a, b in todo)
+    if not todo:
+        return
+    yield Progress("parse", done, len(track))
+    silhouettes = Silhouettes(work)
+    running: deque[tuple[int, Future]] = deque()
+    with ThreadPoolExecutor(2) as pool:
+        for shot, low, high, pictures in _chunks(source, crops, todo):
+            first = max(shot.start, low - CONTEXT)
+            outlines = [
+                silhouettes.cut(t, tuple(crops.boxes[t]), tuple(crops.sizes[t])) for t in range(first, first + len(pictures))
+            ]
+            pose = crops.pose(track, first, first + len(pictures))
+            running.append((high - low, pool.submit(_parse_chunk, work, shot, low, high, first, pictures, outlines, pose, crops)))
+            if len(running) > 2:
+                count, job = running.popleft()
+                job.result()
+                done += count
+                yield Progress("parse", done, len(track))
+        for count, job in running:
+            job.result()
+            done += count
+            yield Progress("parse", done, len(track))
+
+
+def _chunks(
+    source: ClipSource, crops: Crops, todo: list[tuple[Shot, int, int]]
+) -> Iterator[tuple[Shot, int, int, list[np.ndarray]]]:
+    """The cropped frames of every chunk with its context on both sides, reading the clip once."""
+    held: dict[int, np.ndarray] = {}
+    position = max(todo[0][0].start, todo[0][1] - CONTEXT)
+    frames = (f for clip in source(position) for f in as_arrays(clip.frames))
+    for shot, low, high in todo:
+        first, last = max(shot.start, low - CONTEXT), min(shot.stop, high + CONTEXT)
+        while position < last:
+            frame = next(frames)
+            if position >= first:
+                held[position] = cut(frame, crops.boxes[position], crops.sizes[position]).copy()
+            position += 1
+        yield shot, low, high, [held[t] for t in range(first, last)]
+        held = {t: f for t, f in held.items() if t >= high - CONTEXT}
+
+
+def _parse_chunk(
+    work: Path, shot: Shot, low: int, high: int, first: int, pictures, outlines, pose: PoseTrack, crops: Crops
+) -> None:
+    look = _load_look(work, shot.start)
+    size = pictures[0].shape[:2]
+    if look is None:
+        labels = np.zeros((len(pictures), *size), np.uint8)
+    else:
+        labels = parse_frames(from_arrays(np.stack(pictures)), pose, torch.from_numpy(np.stack(outlines)), look[0]).numpy()
+    rows, blobs, flows, tones = [], [], [], []
+    cells = -(-size[0] // FLOW_STEP), -(-size[1] // FLOW_STEP)
+    for t in range(low, high):
+        k = t - first
+        rows.append(measure_frame(pose.keypoints[k].numpy(), labels[k], bool(pose.present[k])))
+        blobs.append(cv2.imencode(".png", labels[k], [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes())
+        tones.append([float(v[0, 0]) for v in cv2.meanStdDev(cv2.cvtColor(pictures[k], cv2.COLOR_RGB2GRAY))])
+        moving = t > shot.start and bool(pose.present[k]) and bool(pose.present[k - 1])
+        flows.append(
+            _flow(pictures[k - 1], pictures[k], crops.boxes[t] - crops.boxes[t - 1], size, cells)
+            if moving
+            else np.zeros((*cells, 2), np.float16)
+        )
+    measure = BodyMeasure.stack(rows)
+    arrays = {f"measure_{f.name}": getattr(measure, f.name) for f in fields(BodyMeasure)}
+    ends = np.cumsum([len(b) for b in blobs])
+    _save(
+        _chunk_path(work, low),
+        {
+            "ends": ends,
+            "data": np.frombuffer(b"".join(blobs), np.uint8),
+            "flow": np.stack(flows),
+            "tones": np.array(tones),
+            **arrays,
+        },
+    )
+
+
+def _flow(before: np.ndarray, after: np.ndarray, shift: np.ndarray, size, cells) -> np.ndarray:
+    """[h, w, 2] float16: at each cell of `after`, how far its content has come since `before`, in working pixels."""
+    half = (size[1] // 2, size[0] // 2)
+    a, b = (cv2.resize(cv2.cvtColor(p, cv2.COLOR_RGB2GRAY), half, interpolation=cv2.INTER_AREA) for p in (before, after))
+    dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    back = dis.calc(b, a, None)
+    scale = np.float32([size[1] / half[0], size[0] / half[1]])
+    return (-cv2.resize(back, cells[::-1], interpolation=cv2.INTER_AREA) * scale).astype(np.float16)
+
+
+def load_analysis(work: Path, size: tuple[int, int], *, rate: float = 25.0) -> Analysis:
+    """What `analyse_clip` left in `work`, with every shot's body solved over time."""
+    track = load_track(work)
+    crops = plan_crops(track, size)
+    shots = []
+    for shot in _shots(track):
+        look = _load_look(work, shot.start)
+        if look is None:
+            shots.append(shot)
+            continue
+        pose = crops.pose(track, shot.start, shot.stop)
+        measure = BodyMeasure.stack([_load_measure(work, low) for low, _ in spans(shot.start, shot.stop)])
+        body = solve_body(measure, pose.keypoints.numpy(), pose.yaw.numpy(), rate=rate)
+        shots.append(Shot(shot.start, shot.stop, *look, body, *_fade(work, shot)))
+    return Analysis(work, track, crops, tuple(shots))
+
+
+def _fade(work: Path, shot: Shot) -> tuple[np.ndarray | None, float]:
+    """How far each frame of a shot is faded, and to what grey: contrast shrinks and brightness goes to that grey in step, at an
+    end."""
+    tones = []
+    for low, _ in spans(shot.start, shot.stop):
+        with np.load(_chunk_path(work, low)) as stored:
+            tones.append(stored["tones"])
+    mean, contrast = np.concatenate(tones).T
+    if len(mean) < 8:
+        return None, 255.0
+    usual_mean, usual = float(np.median(mean)), float(np.median(contrast))
+    share = np.clip(1 - contrast / max(usual, 1e-6), 0, 1)
+    out = np.zeros(len(mean))
+    goal = 255.0
+    for ordered in (np.arange(len(mean)), np.arange(len(mean))[::-1]):
+        run = ordered[: int(np.argmin(np.append(share[ordered] > 0.04, False)))]
+        if len(run) < 2 or len(run) > 0.5 * len(mean) or share[run[0]] < 0.3:
+            continue
+        level = usual_mean + (mean[run[0]] - usual_mean) / share[run[0]]
+        goal = 255.0 if level > 128 else 0.0
+        fits = np.abs(usual_mean + share[run] * (goal - usual_mean) - mean[run]) < 20
+        if fits.mean() > 0.8:
+            out[run] = share[run]
+    return (out if out.any() else None), goal
+
+
+def _load_measure(work: Path, low: int) -> BodyMeasure:
+    with np.load(_chunk_path(work, low)) as stored:
+        return BodyMeasure(**{f.name: stored[f"measure_{f.name}"] for f in fields(BodyMeasure)})
