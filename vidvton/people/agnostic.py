@@ -99,14 +99,14 @@ def _wish(body: Body, old: np.ndarray, cells: np.ndarray, category: str) -> np.n
         np.maximum(hull, np.clip(1.5 - along(cells, a, b)[1] / (radius * u), 0, 1), out=hull)
 
     if category in ("upper", "full"):
-        _torso(body, stroke, top=True)
+        _torso(body, stroke)
         for chain, hand in zip(body.arms, body.hands):
             if chain is not None:
-                stroke(chain[0], chain[1], 0.17)
+                stroke(chain[0], chain[1], 0.15)
                 if len(chain) > 2:
-                    stroke(chain[1], chain[1] + (chain[2] - chain[1]) * 0.97, 0.15)
+                    stroke(chain[1], chain[1] + (chain[2] - chain[1]) * 0.97, 0.13)
             elif hand is not None:
-                stroke(body.neck, hand[0], 0.15)
+                stroke(body.neck, hand[0], 0.13)
     if category in ("lower", "full"):
         _below(body, cells, hull, stroke)
     shape = cv2.resize(old.astype(np.float32), (cells.shape[1], cells.shape[0]), interpolation=cv2.INTER_AREA)
@@ -117,14 +117,14 @@ def _wish(body: Body, old: np.ndarray, cells: np.ndarray, category: str) -> np.n
     return cv2.GaussianBlur(np.maximum(hull, shape), (0, 0), sigma)
 
 
-def _torso(body: Body, stroke, *, top: bool) -> None:
+def _torso(body: Body, stroke) -> None:
     """Strokes over the trunk from the neck's root to the hips."""
     across = np.array([-body.down[1], body.down[0]])
     shoulder, hip = body.width[0] * 0.8, max(body.width[1] * 0.85, body.width[0] * 0.7)
     for s in (-1, 1):
-        stroke(body.neck + across * s * shoulder * 0.8, body.pelvis + across * s * hip * 0.6, 0.19)
-    stroke(body.neck - body.down * 0.1 * body.unit, body.pelvis, 0.22)
-    stroke(body.neck + across * shoulder, body.neck - across * shoulder, 0.14)
+        stroke(body.neck + across * s * shoulder * 0.75 + body.down * 0.06 * body.unit, body.pelvis + across * s * hip * 0.6, 0.18)
+    stroke(body.neck - body.down * 0.02 * body.unit, body.pelvis, 0.19)
+    stroke(body.neck + across * shoulder, body.neck - across * shoulder, 0.13)
 
 
 def _below(body: Body, cells: np.ndarray, hull: np.ndarray, stroke) -> None:
@@ -201,7 +201,7 @@ def _kept(labels: np.ndarray, body: Body, category: str, size: tuple[int, int]) 
         cells = grid(size, _STEP) if cells is None else cells
         v = ((cells - body.neck.astype(np.float32)) @ body.down.astype(np.float32)) / np.float32(body.length)
         lower = np.isin(labels, [LABEL[n] for n in ("pants", "skirt", "left_leg", "right_leg")])
-        kept |= lower & _enlarge(v > 1.12, size)
+        kept |= lower & _enlarge(v > 1.06, size)
     return kept
 
 

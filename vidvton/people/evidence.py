@@ -52,7 +52,7 @@ def places_in_general() -> Places:
     arm, leg = [], []
     for i in range(LIMB):
         t = (i + 0.5) / LIMB * 2
-        arm.append(_row(0.15 + 0.3 * min(t, 1.5), 0.01 if t < 0.6 else 0.0, 0.8 - 0.25 * min(t, 1.5), 0.0, 0, 0.02))
+        arm.append(_row(0.15 + 0.3 * min(t, 1.5), 0.03 if t < 0.8 else 0.0, 0.8 - 0.25 * min(t, 1.5), 0.0, 0, 0.02))
         leg.append(_row(0.12 + 0.2 * t / 2, 0, 0.35 * np.exp(-t / 0.25) + 0.03 * (1 - t / 2), 0.8 - 0.15 * t, 0.25 * max(t - 1.6, 0), 0.02))
     return Places(
         torso=torso.reshape(2, -1, SURFACES),
@@ -135,8 +135,9 @@ def relearn(zones: list[Zones], bodies: list[Body], posteriors: list[np.ndarray]
         table = (counts + pseudo * start) / (mass + pseudo)
         learned[name] = table.astype(np.float32) if name != "elsewhere" else start
     # Long hair may swing in front of or behind a shot's few chosen frames.
-    seen = learned["torso"][..., HAIR]
-    np.maximum(seen, np.minimum(general.torso[..., HAIR] * 2, 0.04), out=seen)
+    for name in ("torso", "arm"):
+        seen = learned[name][..., HAIR]
+        np.maximum(seen, np.minimum(getattr(general, name)[..., HAIR] * 1.5, 0.04), out=seen)
     return Places(**learned)
 
 
@@ -173,7 +174,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 def loose_pieces(soft: np.ndarray, zones: Zones, *, head: bool) -> list[tuple[int, np.ndarray]]:
     """Pieces of surfaces that hang in the air, as (surface, [h, w] bool on the zones' grid) for `soft` [SURFACES, h, w]: hair that does
     not hang together with the head (or the nape, when the `head` is out of the picture), skin without a limb, face or neck, an upper
-    garment off the trunk and arms, a lower one off the hips and legs."""
+    garment off the trunk and arms, a lower one off the hips and legs; and things that the upper garment surrounds."""
     arms = np.maximum(np.maximum(*zones.arm), np.maximum(*zones.hand))
     legs = np.maximum(np.maximum(*zones.leg), np.maximum(*zones.foot))
     crown = zones.head * (zones.v < -0.1) if head else np.maximum(zones.head, zones.nape)
@@ -183,7 +184,26 @@ def loose_pieces(soft: np.ndarray, zones: Zones, *, head: bool) -> list[tuple[in
         (UPPER, np.maximum(zones.torso * (zones.v < 0.9), arms)),
         (LOWER, np.maximum(zones.torso * (zones.v > 0.75), legs)),
     )
-    return [(c, loose) for c, root in roots if (loose := _unrooted(soft[c], root)) is not None]
+    pieces = [(c, loose) for c, root in roots if (loose := _unrooted(soft[c], root)) is not None]
+    if (inside := _inside_upper(soft)) is not None:
+        pieces.append((THING, inside))
+    return pieces
+
+
+def _inside_upper(soft: np.ndarray) -> np.ndarray | None:
+    """Things that the upper garment surrounds: a shade of it, more likely than something carried."""
+    there = (soft[THING] > 0.3).astype(np.uint8)
+    if not there.any():
+        return None
+    wide = np.ones((3, 3), np.uint8)
+    count, pieces = cv2.connectedComponents(there, connectivity=8)
+    spread_out = cv2.dilate(pieces.astype(np.uint16), wide)
+    ring = (spread_out > 0) & (there == 0)
+    around = np.bincount(spread_out[ring], minlength=count)
+    upper = np.bincount(spread_out[ring], soft[UPPER][ring] > 0.4, minlength=count)
+    surrounded = upper > 0.6 * np.maximum(around, 1)
+    surrounded[0] = False
+    return cv2.dilate(surrounded[pieces].astype(np.uint8), wide) > 0 if surrounded.any() else None
 
 
 def _unrooted(field: np.ndarray, root: np.ndarray) -> np.ndarray | None:
