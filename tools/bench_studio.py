@@ -1,7 +1,7 @@
 """How fast the studio is, and how real its clips look to programs that know nothing of it.
 
-    .venv/bin/python tools/bench_studio.py speed [--size 256x192] [--frames 64] [--workers 2] [--clips 4]
-    .venv/bin/python tools/bench_studio.py realism [--clips 24] [--frames 24] [--size 512x384] [--seed 7] [--only 0,3]
+.venv/bin/python tools/bench_studio.py speed [--size 256x192] [--frames 64] [--workers 2] [--clips 4]
+.venv/bin/python tools/bench_studio.py realism [--clips 24] [--frames 24] [--size 512x384] [--seed 7] [--only 0,3]
 """
 
 from __future__ import annotations
@@ -24,7 +24,11 @@ from vidvton.synth.scene import write_script
 from vidvton.synth.skeleton import KEYPOINTS
 from vidvton.synth.truth import FLOW_STEP
 
-JOINTS = [KEYPOINTS.index(f"{side}_{name}") for name in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle") for side in ("left", "right")]
+JOINTS = [
+    KEYPOINTS.index(f"{side}_{name}")
+    for name in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+    for side in ("left", "right")
+]
 
 
 def _clip(job: tuple[int, int, int, tuple[int, int]]) -> tuple[int, float, float]:
@@ -100,7 +104,9 @@ def realism(size: tuple[int, int], frames: int, clips: list[int], seed: int) -> 
             row = watch(make_clip(script), pose, dis)
         for name, values in row.items():
             total.setdefault(name, []).extend(values)
-        words = f"{script.motion}, {script.camera.framing}, {script.backdrop.place}, {script.target.kind}, {script.look.hair_style}"
+        words = (
+            f"{script.motion}, {script.camera.framing}, {script.backdrop.place}, {script.target.kind}, {script.look.hair_style}"
+        )
         print(f"clip {index:3d}  " + "  ".join(f"{k} {_mean(v):.2f}" for k, v in row.items()) + f"  {words}", flush=True)
     print("all       " + "  ".join(f"{k} {_mean(v):.3f}" for k, v in total.items()))
 

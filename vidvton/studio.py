@@ -1,15 +1,15 @@
 """Sets of made clips on disk: the studio's clips in ViViD's folder layout, with their truth, resumable and in several processes.
 
-    OUT/manifest.json                       what the whole set was made from
-    OUT/clips/000007.json                   one clip's whole script; written last, so a clip that has it is complete
-    OUT/{upper_body,lower_body,dresses}/    by what the shop sells, and in each, paired by file stem:
-        videos/*.mp4  images/*.png  cloth_mask/*.png        the clip, the shop's front view and its mask
-        images_back/*.png  cloth_mask_back/*.png            the shop's back view
-        agnostic/*.mp4  agnostic_mask/*.mp4                 what a try-on model is given
-        densepose/*.mp4                                     body parts as ViViD draws them: viridis(part * 255 / 24)
-        truth/*.npz                                         every array of synth.truth.Truth, and the masks of the two variants
-        videos_other_garment/*.mp4  images_other_garment/*.png  cloth_mask_other_garment/*.png
-        videos_other_person/*.mp4                           the same motion, camera, light and noise, dressed or cast anew
+OUT/manifest.json                       what the whole set was made from
+OUT/clips/000007.json                   one clip's whole script; written last, so a clip that has it is complete
+OUT/{upper_body,lower_body,dresses}/    by what the shop sells, and in each, paired by file stem:
+    videos/*.mp4  images/*.png  cloth_mask/*.png        the clip, the shop's front view and its mask
+    images_back/*.png  cloth_mask_back/*.png            the shop's back view
+    agnostic/*.mp4  agnostic_mask/*.mp4                 what a try-on model is given
+    densepose/*.mp4                                     body parts as ViViD draws them: viridis(part * 255 / 24)
+    truth/*.npz                                         every array of synth.truth.Truth, and the masks of the two variants
+    videos_other_garment/*.mp4  images_other_garment/*.png  cloth_mask_other_garment/*.png
+    videos_other_person/*.mp4                           the same motion, camera, light and noise, dressed or cast anew
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class SetPlan:
-    """What a set is made from. `size` (height, width); `variants` also makes the clip with another garment and another person; `motion`,
+    """What a set is made from. `size` (height, width); `variants` also makes the clip with another garment and another
+    person; `motion`,
     `garment`, `place` fix those words for all clips."""
 
     seed: int = 0
@@ -60,10 +61,13 @@ class SetPlan:
 
 
 def make_dataset(out: Path, plan: SetPlan, *, clips: int, workers: int = 0, overwrite: bool = False) -> Iterator[Progress]:
-    """Makes clips 0 to `clips` - 1 of a set in `out`, telling after each how many frames stand; clips that stand already are kept.
+    """Makes clips 0 to `clips` - 1 of a set in `out`, telling after each how many frames stand; clips that stand already are
+    kept.
 
-    `workers` processes work side by side (0: one per processor). The same plan gives the same files on the same machine, whatever the
-    number of processes. MisuseError for a plan that cannot be made or an `out` that holds another set; VidvtonError for a full disk.
+    `workers` processes work side by side (0: one per processor). The same plan gives the same files on the same machine,
+    whatever the
+    number of processes. MisuseError for a plan that cannot be made or an `out` that holds another set; VidvtonError for a
+    full disk.
     """
     if clips < 1:
         raise MisuseError(f"a set of {clips} clips cannot be made; ask for at least 1")
@@ -79,7 +83,8 @@ def make_dataset(out: Path, plan: SetPlan, *, clips: int, workers: int = 0, over
     yield Progress("clips", done * plan.frames, clips * plan.frames)
     if not missing:
         return
-    # A fresh process per clip, forked from one that has the libraries loaded: x264's bytes depend on what a process encoded before.
+    # A fresh process per clip, forked from one that has the libraries loaded: x264's bytes depend on what a process encoded
+    # before.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["vidvton.studio"])
     count = min(workers or os.cpu_count() or 1, len(missing))
@@ -89,17 +94,38 @@ def make_dataset(out: Path, plan: SetPlan, *, clips: int, workers: int = 0, over
             yield Progress("clips", done * plan.frames, clips * plan.frames)
 
 
+def parse_size(text: str) -> tuple[int, int]:
+    """(height, width) of a size written HEIGHTxWIDTH; MisuseError for anything else."""
+    height, _, width = text.lower().partition("x")
+    if not (height.isdecimal() and width.isdecimal()):
+        raise MisuseError(f"the size {text!r} cannot be read; write height x width in pixels, for example 512x384")
+    return int(height), int(width)
+
+
 def plan_script(plan: SetPlan, index: int) -> Script:
     """The script of one clip of a set."""
     return write_script(
-        plan.seed, index, frames=plan.frames, size=plan.size, fps=plan.fps, motion=plan.motion, garment=plan.garment, place=plan.place
+        plan.seed,
+        index,
+        frames=plan.frames,
+        size=plan.size,
+        fps=plan.fps,
+        motion=plan.motion,
+        garment=plan.garment,
+        place=plan.place,
     )
 
 
 def _open_set(out: Path, plan: SetPlan, *, overwrite: bool) -> None:
     """Makes the folder and its manifest, or checks that the one there is of the same plan."""
     manifest = out / "manifest.json"
-    facts = {"format": FORMAT, "made_by": f"vidvton {__version__}", "plan": asdict(plan), "flow_step": FLOW_STEP, "truth": name_of_fields()}
+    facts = {
+        "format": FORMAT,
+        "made_by": f"vidvton {__version__}",
+        "plan": asdict(plan),
+        "flow_step": FLOW_STEP,
+        "truth": name_of_fields(),
+    }
     mine = json.loads(json.dumps(facts))
     try:
         if manifest.exists() and not overwrite:
@@ -123,7 +149,9 @@ def _open_set(out: Path, plan: SetPlan, *, overwrite: bool) -> None:
 
 def _explained(error: OSError, out: Path) -> VidvtonError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return VidvtonError(f"the disk that holds {out} is full; free some space and run the same command again, it goes on from there")
+        return VidvtonError(
+            f"the disk that holds {out} is full; free some space and run the same command again, it goes on from there"
+        )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return VidvtonError(f"{out} cannot be written to; choose a folder you may write in")
     return VidvtonError(f"{out}: {error.strerror or error}; nothing is lost, run the same command again")
@@ -145,7 +173,8 @@ def _make_one(job: tuple[Path, SetPlan, int]) -> int:
 
 
 def make_one(out: Path, plan: SetPlan, index: int) -> Path:
-    """Makes clip `index` of a set, whatever else is there; its note, which says it is complete, comes last. Returns the note's path."""
+    """Makes clip `index` of a set, whatever else is there; its note, which says it is complete, comes last. Returns the
+    note's path."""
     script = plan_script(plan, index)
     name, home = f"{index:06d}", out / FOLDERS[script.target.category]
     clip = make_clip(script)
@@ -154,7 +183,10 @@ def make_one(out: Path, plan: SetPlan, index: int) -> Path:
     _write_clip(home, name, clip)
     _write_shop(home, name, script, "", both=True)
     if plan.variants:
-        for word, other in (("other_garment", with_another_garment(script, index)), ("other_person", with_another_person(script, index))):
+        for word, other in (
+            ("other_garment", with_another_garment(script, index)),
+            ("other_person", with_another_person(script, index)),
+        ):
             frames, worn, light = make_frames(other)
             _write_video(home / f"videos_{word}" / f"{name}.mp4", frames, script.fps)
             extra[f"{word}_mask"], extra[f"{word}_light"] = worn.numpy(), light.numpy()
@@ -188,12 +220,17 @@ def _write_shop(home: Path, name: str, script: Script, suffix: str, *, both: boo
         if side == "" and suffix == "":
             _write_arrays(
                 home / "truth" / f"{name}.garment.npz",
-                {"parts": picture.parts.numpy(), "landmarks": picture.landmarks.numpy(), "to_pixels": np.array(picture.to_pixels)},
+                {
+                    "parts": picture.parts.numpy(),
+                    "landmarks": picture.landmarks.numpy(),
+                    "to_pixels": np.array(picture.to_pixels),
+                },
             )
 
 
 def _write_video(path: Path, frames: Tensor, fps: float) -> None:
-    """`frames` [T, 3, H, W] uint8 as H.264 good enough to measure on (crf 12; slower presets of x264 gave other bytes now and then)."""
+    """`frames` [T, 3, H, W] uint8 as H.264 good enough to measure on (crf 12; slower presets of x264 gave other bytes now
+    and then)."""
     path.parent.mkdir(parents=True, exist_ok=True)
     rate = Fraction(fps).limit_denominator(1001)
     height, width = frames.shape[2:]
@@ -229,8 +266,10 @@ def _write_text(path: Path, text: str) -> None:
 
 
 _VIRIDIS = np.array([
-    (68, 1, 84), (72, 20, 103), (71, 38, 118), (67, 55, 128), (61, 71, 135), (54, 86, 139), (47, 101, 141), (41, 115, 142), (36, 129, 142), (32, 143, 140),
-    (32, 157, 136), (43, 170, 128), (67, 184, 117), (98, 195, 101), (134, 206, 80), (173, 215, 56), (213, 221, 33), (253, 231, 37),
+    (68, 1, 84), (72, 20, 103), (71, 38, 118), (67, 55, 128), (61, 71, 135), (54, 86, 139), (47, 101, 141), (41, 115, 142),
+    (36, 129, 142), (32, 143, 140),
+    (32, 157, 136), (43, 170, 128), (67, 184, 117), (98, 195, 101), (134, 206, 80), (173, 215, 56), (213, 221, 33), (253,
+    231, 37),
 ], np.float32)  # fmt: skip
 
 
@@ -245,4 +284,3 @@ def _viridis(part: Tensor) -> Tensor:
 def remake(note: Path) -> SynthClip:
     """The clip that a note of a set describes, made again in memory."""
     return make_clip(from_json(json.loads(note.read_text())["script"]))
-

@@ -36,7 +36,12 @@ def _capsule(x: Tensor, y: Tensor, a: Tensor, b: Tensor, ra: Tensor, rb: Tensor)
 
 def _strokes(category: str) -> list[tuple[str, str, float, float]]:
     """(joint, joint, radius, radius) in metres of the body shapes a garment of the category may cover, generous on purpose."""
-    upper = [("neck", "chest", 0.10, 0.20), ("chest", "spine", 0.20, 0.19), ("spine", "pelvis", 0.19, 0.21), ("left_shoulder", "right_shoulder", 0.10, 0.10)]
+    upper = [
+        ("neck", "chest", 0.10, 0.20),
+        ("chest", "spine", 0.20, 0.19),
+        ("spine", "pelvis", 0.19, 0.21),
+        ("left_shoulder", "right_shoulder", 0.10, 0.10),
+    ]
     upper += [("left_shoulder", "pelvis", 0.09, 0.16), ("right_shoulder", "pelvis", 0.09, 0.16)]
     for side in ("left", "right"):
         upper += [(f"{side}_shoulder", f"{side}_elbow", 0.11, 0.09), (f"{side}_elbow", f"{side}_wrist", 0.09, 0.075)]
@@ -49,10 +54,13 @@ def _strokes(category: str) -> list[tuple[str, str, float, float]]:
 
 
 def agnostic_region(labels: Tensor, person: Tensor, limbs: Tensor, category: str) -> Tensor:
-    """[T, H, W] bool, True = to be generated: body-sized strokes that any garment of `category` fits in, with all of the garment worn now
-    and a margin, less hair, face, hands, shoes and (for upper) what is worn below. `limbs` [T, J, 3] joints (x, y, pixels per metre).
+    """[T, H, W] bool, True = to be generated: body-sized strokes that any garment of `category` fits in, with all of the
+    garment worn now
+    and a margin, less hair, face, hands, shoes and (for upper) what is worn below. `limbs` [T, J, 3] joints (x, y, pixels
+    per metre).
 
-    Its outline follows the skeleton, not the garment, wherever the garment leaves room, so that it does not tell the old one's cut.
+    Its outline follows the skeleton, not the garment, wherever the garment leaves room, so that it does not tell the old
+    one's cut.
     """
     n, height, width = labels.shape
     ys, xs = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
@@ -62,13 +70,25 @@ def agnostic_region(labels: Tensor, person: Tensor, limbs: Tensor, category: str
         reach = torch.minimum(reach, _capsule(xs, ys, limbs[:, i, :2], limbs[:, j, :2], ra * limbs[:, i, 2], rb * limbs[:, j, 2]))
     region = reach < 0
     if category != "upper":  # a skirt may span the legs
-        region |= _capsule(xs, ys, limbs[:, 0, :2], (limbs[:, INDEX["left_ankle"], :2] + limbs[:, INDEX["right_ankle"], :2]) / 2, 0.20 * limbs[:, 0, 2], 0.22 * limbs[:, 0, 2]) < 0
+        region |= (
+            _capsule(
+                xs,
+                ys,
+                limbs[:, 0, :2],
+                (limbs[:, INDEX["left_ankle"], :2] + limbs[:, INDEX["right_ankle"], :2]) / 2,
+                0.20 * limbs[:, 0, 2],
+                0.22 * limbs[:, 0, 2],
+            )
+            < 0
+        )
     worn = torch.isin(labels, torch.tensor([_LABEL[name] for name in _WORN[category]], dtype=torch.uint8))
     margin = max(1, round(0.035 * float(limbs[:, 0, 2].median())))
     region |= F.max_pool2d(worn[:, None].float(), 2 * margin + 1, 1, margin)[:, 0] > 0
     kept = torch.isin(labels, torch.tensor([_LABEL[name] for name in _KEPT[category]], dtype=torch.uint8))
     if category == "upper":
-        below = torch.isin(labels, torch.tensor([_LABEL[n] for n in ("pants", "skirt", "left_leg", "right_leg")], dtype=torch.uint8))
+        below = torch.isin(
+            labels, torch.tensor([_LABEL[n] for n in ("pants", "skirt", "left_leg", "right_leg")], dtype=torch.uint8)
+        )
         hips = limbs[:, INDEX["left_hip"], 1].add(limbs[:, INDEX["right_hip"], 1]) / 2 + 0.12 * limbs[:, 0, 2]
         kept |= below & (ys > hips[:, None, None])
     if category == "lower":

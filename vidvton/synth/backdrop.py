@@ -1,4 +1,5 @@
-"""Places to film in: seamless studio, gradient, textured room, a street of boxes, a passing crowd; every pixel is a point in the world."""
+"""Places to film in: seamless studio, gradient, textured room, a street of boxes, a passing crowd; every pixel is a point in
+the world."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ PLACES = ("studio", "gradient", "room", "street", "crowd")
 
 @dataclass(frozen=True)
 class Backdrop:
-    """`place` one of PLACES; `wall` and `floor` sRGB colours; `distance` metres from the person to the wall behind; `seed` arranges the rest."""
+    """`place` one of PLACES; `wall` and `floor` sRGB colours; `distance` metres from the person to the wall behind; `seed`
+    arranges the rest."""
 
     place: str = "studio"
     wall: Colour = (0.85, 0.85, 0.86)
@@ -42,7 +44,8 @@ class Box:
 
 @dataclass(frozen=True)
 class Behind:
-    """What is seen behind the person: `colour` [T, H, W, 3] linear, `point` [T, H, W, 3] world metres, `speed` [T, H, W, 3] metres a second,
+    """What is seen behind the person: `colour` [T, H, W, 3] linear, `point` [T, H, W, 3] world metres, `speed` [T, H, W, 3]
+    metres a second,
     `depth` [T, H, W] metres, `floor` [T, H, W] bool where it is ground that takes a shadow."""
 
     colour: Tensor
@@ -72,12 +75,17 @@ def see_behind(b: Backdrop, camera: Camera, size: tuple[int, int], times: Tensor
     for box in props:
         hit, enter, face = _strike(origin, rays, depth, box.low, box.high)
         tint = _tone(box.colour, point) * face.new_tensor([0.75, 1.1, 0.9])[face.long()][..., None]
-        colour, point = torch.where(hit[..., None], tint, colour), torch.where(hit[..., None], origin + enter[..., None] * rays, point)
+        colour, point = (
+            torch.where(hit[..., None], tint, colour),
+            torch.where(hit[..., None], origin + enter[..., None] * rays, point),
+        )
         speed, depth, is_floor = speed * ~hit[..., None], torch.where(hit, enter, depth), is_floor & ~hit
     return Behind(colour, point, speed, depth, is_floor)
 
 
-def _strike(origin: Tensor, rays: Tensor, depth: Tensor, low: tuple[float, ...], high: tuple[float, ...]) -> tuple[Tensor, Tensor, Tensor]:
+def _strike(
+    origin: Tensor, rays: Tensor, depth: Tensor, low: tuple[float, ...], high: tuple[float, ...]
+) -> tuple[Tensor, Tensor, Tensor]:
     """(hit bool, depth, axis 0-2 of the face struck) of rays on a box nearer than `depth`, each [T, H, W]."""
     safe = torch.where(rays.abs() < 1e-5, torch.full_like(rays, 1e-5), rays)
     a, c = (rays.new_tensor(low) - origin) / safe, (rays.new_tensor(high) - origin) / safe
@@ -93,7 +101,9 @@ def _tone(colour: Colour, like: Tensor) -> Tensor:
 def _studio(b: Backdrop, point: Tensor, floor: Tensor, rays: Tensor) -> Tensor:
     wall, ground = _tone(b.wall, point), _tone(b.floor, point)
     # A seamless paper roll: the floor runs up into the wall.
-    up = torch.where(floor, ((-point[..., 2] - b.distance + 1.6) / 1.6).clamp(0, 1) * 0.5, 0.5 + 0.5 * (point[..., 1] / 0.8).clamp(0, 1))
+    up = torch.where(
+        floor, ((-point[..., 2] - b.distance + 1.6) / 1.6).clamp(0, 1) * 0.5, 0.5 + 0.5 * (point[..., 1] / 0.8).clamp(0, 1)
+    )
     glow = 1.06 - 0.10 * ((point[..., 0] ** 2 + (point[..., 1] - 1.2) ** 2) / 9).clamp(0, 1)
     return torch.lerp(ground, wall, up[..., None]) * glow[..., None]
 
@@ -150,7 +160,9 @@ def _street(b: Backdrop, point: Tensor, floor: Tensor, rays: Tensor) -> Tensor:
 _PAINT = {"studio": _studio, "gradient": _gradient, "room": _room, "street": _street, "crowd": _gradient}
 
 
-def _boxes(b: Backdrop, origin: Tensor, rays: Tensor, colour: Tensor, point: Tensor, depth: Tensor, floor: Tensor) -> tuple[Tensor, ...]:
+def _boxes(
+    b: Backdrop, origin: Tensor, rays: Tensor, colour: Tensor, point: Tensor, depth: Tensor, floor: Tensor
+) -> tuple[Tensor, ...]:
     rng = np.random.default_rng([b.seed, 5])
     for _ in range(9):
         w, h, d = rng.uniform(0.8, 4), rng.uniform(1.0, 9), rng.uniform(1, 4)
@@ -164,7 +176,10 @@ def _boxes(b: Backdrop, origin: Tensor, rays: Tensor, colour: Tensor, point: Ten
         along = torch.where(side, z, x)
         pane = ((along / 1.1 + cx) % 1 < 0.55) & ((y / 1.3) % 1 > 0.35) & (y < h - 0.3) & (y > 0.6)
         tint = _tone(tuple(rng.uniform(0.3, 0.85, 3)), point) * torch.where(side, 0.62, 1.0)[..., None]
-        glass = point.new_tensor([0.10, 0.13, 0.18]) * (0.6 + hashed((along / 1.1 + cx).floor(), (y / 1.3).floor(), b.seed))[..., None]
+        glass = (
+            point.new_tensor([0.10, 0.13, 0.18])
+            * (0.6 + hashed((along / 1.1 + cx).floor(), (y / 1.3).floor(), b.seed))[..., None]
+        )
         tint = torch.where(pane[..., None], glass, tint)
         colour, point = torch.where(hit[..., None], tint, colour), torch.where(hit[..., None], p, point)
         depth, floor = torch.where(hit, enter, depth), floor & ~hit
@@ -176,7 +191,7 @@ def _crowd(
 ) -> tuple[Tensor, ...]:
     rng = np.random.default_rng([b.seed, 6])
     speed = torch.zeros_like(point)
-    for k in range(7):
+    for _ in range(7):
         z = -rng.uniform(0.9, max(b.distance - 0.3, 1.0))
         pace, start, tall = rng.choice([-1, 1]) * rng.uniform(0.2, 1.1), rng.uniform(-2.5, 2.5), rng.uniform(1.3, 1.85)
         coat, skin, wide = rng.uniform(0.1, 0.8, 3), rng.uniform(0.35, 0.8), rng.uniform(0.17, 0.27)
@@ -189,7 +204,10 @@ def _crowd(
         head = torch.hypot(x / (tall * 0.06), (y - tall * 0.93) / (tall * 0.075)) < 1
         hit = (torso | legs | head) & (at > 0.3) & (at < depth)
         tint = torch.where(head[..., None], _tone((skin, skin * 0.78, skin * 0.65), p), _tone(tuple(coat), p))
-        tint = torch.where((legs & ~torso)[..., None], _tone(tuple(coat[::-1] * 0.5), p), tint) * (1 - 0.4 * (x / wide).clamp(-1, 1) ** 2)[..., None]
+        tint = (
+            torch.where((legs & ~torso)[..., None], _tone(tuple(coat[::-1] * 0.5), p), tint)
+            * (1 - 0.4 * (x / wide).clamp(-1, 1) ** 2)[..., None]
+        )
         colour, point = torch.where(hit[..., None], tint, colour), torch.where(hit[..., None], p, point)
         depth, floor = torch.where(hit, at, depth), floor & ~hit
         moving = torch.zeros_like(point)

@@ -31,7 +31,8 @@ PARTS = (
 
 @dataclass(frozen=True)
 class BodyShape:
-    """Proportions. `height` metres; `woman` 0-1 between a man's and a woman's frame; `weight` -1 slim to 1 heavy; `shoulders`, `hips`,
+    """Proportions. `height` metres; `woman` 0-1 between a man's and a woman's frame; `weight` -1 slim to 1 heavy;
+    `shoulders`, `hips`,
     `head`, `limbs` are factors near 1; `jaw`, `nose`, `eyes` are factors of the face."""
 
     height: float = 1.72
@@ -53,7 +54,8 @@ class BodyShape:
 
 @dataclass(frozen=True)
 class Anatomy:
-    """A shape's profiles, made once by `anatomy`: trunk (half width, half depth, centre z by height), arm and leg radii by metres along."""
+    """A shape's profiles, made once by `anatomy`: trunk (half width, half depth, centre z by height), arm and leg radii by
+    metres along."""
 
     shape: BodyShape
     trunk: Table
@@ -97,7 +99,13 @@ def rest_joints(shape: BodyShape) -> Tensor:
         "ankle": (0.106 * h, 0.085, -0.025),
         "toe": (0.122 * h, 0.025, 0.11),
     }
-    middle = {"pelvis": (0, 0.95, 0), "spine": (0, 1.07, -0.005), "chest": (0, 1.21, -0.01), "neck": (0, 1.45, -0.02), "head": (0, 1.55, 0.0)}
+    middle = {
+        "pelvis": (0, 0.95, 0),
+        "spine": (0, 1.07, -0.005),
+        "chest": (0, 1.21, -0.01),
+        "neck": (0, 1.45, -0.02),
+        "head": (0, 1.55, 0.0),
+    }
     rows = []
     for name in JOINTS:
         side, _, rest = name.partition("_")
@@ -127,8 +135,29 @@ def anatomy(shape: BodyShape) -> Anatomy:
         (1.475, 0.062, 0.056, -0.02),
     ]
     thin = shape.limbs * (1 + 0.10 * w) * (1.05 - 0.10 * f)
-    arm = [(0.0, 0.052), (0.06, 0.050), (0.13, 0.045 + 0.006 * m), (0.24, 0.037), (0.275, 0.037), (0.33, 0.041), (0.40, 0.036), (0.50, 0.0265), (0.54, 0.026)]
-    leg = [(0.0, 0.088), (0.08, 0.086 + 0.003 * f), (0.20, 0.075), (0.34, 0.058), (0.415, 0.052), (0.47, 0.050), (0.54, 0.055), (0.62, 0.050), (0.74, 0.036), (0.82, 0.034)]
+    arm = [
+        (0.0, 0.052),
+        (0.06, 0.050),
+        (0.13, 0.045 + 0.006 * m),
+        (0.24, 0.037),
+        (0.275, 0.037),
+        (0.33, 0.041),
+        (0.40, 0.036),
+        (0.50, 0.0265),
+        (0.54, 0.026),
+    ]
+    leg = [
+        (0.0, 0.088),
+        (0.08, 0.086 + 0.003 * f),
+        (0.20, 0.075),
+        (0.34, 0.058),
+        (0.415, 0.052),
+        (0.47, 0.050),
+        (0.54, 0.055),
+        (0.62, 0.050),
+        (0.74, 0.036),
+        (0.82, 0.034),
+    ]
     return Anatomy(
         shape,
         table(stations),
@@ -217,9 +246,13 @@ def head_field(a: Anatomy, q: Tensor) -> Tensor:
     nose = capsule(p, v([0.0, 1.625, 0.084]), v([0.0, 1.588, 0.084 + 0.021 * n]), 0.0075, 0.0115)
     nose = smooth_union(nose, ball(p, (0.0095, 1.583, 0.092), (0.0085, 0.0075, 0.010)), 0.008)
     d = smooth_union(d, nose, 0.012)
-    lips = smooth_union(ball(p, (0, 1.5525, 0.0865), (0.024, 0.0062, 0.0085)), ball(p, (0, 1.543, 0.085), (0.020, 0.0068, 0.0088)), 0.004)
+    lips = smooth_union(
+        ball(p, (0, 1.5525, 0.0865), (0.024, 0.0062, 0.0085)), ball(p, (0, 1.543, 0.085), (0.020, 0.0068, 0.0088)), 0.004
+    )
     d = smooth_union(d, lips, 0.006)
-    ear = smooth_cut(ball(p, (0.0765, 1.602, -0.010), (0.011, 0.031, 0.019)), ball(p, (0.089, 1.604, -0.004), (0.010, 0.018, 0.009)), 0.006)
+    ear = smooth_cut(
+        ball(p, (0.0765, 1.602, -0.010), (0.011, 0.031, 0.019)), ball(p, (0.089, 1.604, -0.004), (0.010, 0.018, 0.009)), 0.006
+    )
     d = smooth_union(d, ear, 0.008) * shape.head
     return smooth_union(d, neck, 0.022)
 
@@ -236,7 +269,8 @@ def body_field(a: Anatomy, p: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Place:
-    """Where rest points lie on the body, [V] each: `along_arm` metres from the shoulder, `arm` 0-1 belongs to an arm, `along_leg` metres
+    """Where rest points lie on the body, [V] each: `along_arm` metres from the shoulder, `arm` 0-1 belongs to an arm,
+    `along_leg` metres
     from the hip, `leg` 0-1 belongs to a leg, `left` 0-1 is on the left half."""
 
     along_arm: Tensor
@@ -261,7 +295,8 @@ def place(a: Anatomy, p: Tensor) -> Place:
 
 
 def skin_weights(a: Anatomy, p: Tensor) -> Tensor:
-    """[V, J] float32 rows that sum to one: how far each joint carries the rest points [V, 3] of the body or of what is worn on it."""
+    """[V, J] float32 rows that sum to one: how far each joint carries the rest points [V, 3] of the body or of what is worn
+    on it."""
     at, y = place(a, p), p[:, 1]
     w = {name: torch.zeros_like(y) for name in JOINTS}
     spine, chest = smooth_step(0.97, 1.10, y), smooth_step(1.09, 1.25, y)
@@ -278,7 +313,9 @@ def skin_weights(a: Anatomy, p: Tensor) -> Tensor:
     elbow = smooth_step(UPPER_ARM - 0.045, UPPER_ARM + 0.045, at.along_arm)
     wrist = smooth_step(UPPER_ARM + FOREARM - 0.025, UPPER_ARM + FOREARM + 0.02, at.along_arm)
     q = mirrored(p)
-    thumb = smooth_step(0.030, 0.045, q[:, 2] - a.joints[INDEX["left_wrist"], 2]) * smooth_step(0.10, 0.09, at.along_arm - UPPER_ARM - FOREARM)
+    thumb = smooth_step(0.030, 0.045, q[:, 2] - a.joints[INDEX["left_wrist"], 2]) * smooth_step(
+        0.10, 0.09, at.along_arm - UPPER_ARM - FOREARM
+    )
     fingers = smooth_step(UPPER_ARM + FOREARM + 0.070, UPPER_ARM + FOREARM + 0.10, at.along_arm) * (1 - thumb)
     knee, ankle = smooth_step(0.375, 0.455, at.along_leg), smooth_step(0.785, 0.835, at.along_leg)
     toe = smooth_step(0.075, 0.115, p[:, 2]) * ankle
@@ -297,7 +334,8 @@ def skin_weights(a: Anatomy, p: Tensor) -> Tensor:
 
 
 def surface_map(a: Anatomy, p: Tensor) -> tuple[Tensor, Tensor]:
-    """(part [V] uint8 numbered as PARTS, uv [V, 2] float32 0-1): u around the limb from the back seam, v along it from the body outward
+    """(part [V] uint8 numbered as PARTS, uv [V, 2] float32 0-1): u around the limb from the back seam, v along it from the
+    body outward
     (torso and head from bottom to top)."""
     at = place(a, p)
     q, left = mirrored(p), p[:, 0] > 0
@@ -322,10 +360,22 @@ def surface_map(a: Anatomy, p: Tensor) -> tuple[Tensor, Tensor]:
     is_arm, is_leg = at.arm > 0.5, (at.leg > 0.5) & (at.arm <= 0.5)
     rows = (
         (is_arm & (at.along_arm < UPPER_ARM), (15, 16, 17, 18), arm_front, arm_u, at.along_arm / UPPER_ARM),
-        (is_arm & (at.along_arm >= UPPER_ARM) & (at.along_arm < wrist), (19, 20, 21, 22), arm_front, arm_u, (at.along_arm - UPPER_ARM) / FOREARM),
+        (
+            is_arm & (at.along_arm >= UPPER_ARM) & (at.along_arm < wrist),
+            (19, 20, 21, 22),
+            arm_front,
+            arm_u,
+            (at.along_arm - UPPER_ARM) / FOREARM,
+        ),
         (is_arm & (at.along_arm >= wrist), (4, 3, 4, 3), arm_front, arm_u, (at.along_arm - wrist) / 0.18),
         (is_leg & (at.along_leg < 0.415), (8, 7, 10, 9), leg_front, leg_u, at.along_leg / 0.415),
-        (is_leg & (at.along_leg >= 0.415) & (at.along_leg < 0.80), (12, 11, 14, 13), leg_front, leg_u, (at.along_leg - 0.415) / 0.385),
+        (
+            is_leg & (at.along_leg >= 0.415) & (at.along_leg < 0.80),
+            (12, 11, 14, 13),
+            leg_front,
+            leg_u,
+            (at.along_leg - 0.415) / 0.385,
+        ),
         (is_leg & (at.along_leg >= 0.80), (5, 6, 5, 6), leg_front, leg_u, ((p[:, 2] + 0.07) / 0.22)),
     )
     for mask, (left_back, right_back, left_front, right_front), is_front, around, along in rows:

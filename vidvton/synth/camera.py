@@ -11,7 +11,8 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Camera:
-    """`rotation` [T, 3, 3] world to camera (x right, y down, z forward), `centre` [T, 3] metres, `focal` [T] in picture heights."""
+    """`rotation` [T, 3, 3] world to camera (x right, y down, z forward), `centre` [T, 3] metres, `focal` [T] in picture
+    heights."""
 
     rotation: Tensor
     centre: Tensor
@@ -35,7 +36,8 @@ class Camera:
         return (flat @ self.rotation.transpose(1, 2)).reshape(points.shape)
 
     def project(self, points: Tensor, size: tuple[int, int]) -> Tensor:
-        """World points [T, ..., 3] as [T, ..., 3]: x, y in pixels of a (height, width) picture, centres at +0.5, and depth in metres.
+        """World points [T, ..., 3] as [T, ..., 3]: x, y in pixels of a (height, width) picture, centres at +0.5, and depth
+        in metres.
         Behind the camera the pixels mean nothing; the depth says so."""
         p = self.local(points)
         z = p[..., 2:]
@@ -48,7 +50,9 @@ class Camera:
         """World directions [T, H, W, 3], of depth one, through the pixel centres of a (height, width) picture."""
         height, width = size
         device = self.focal.device
-        ys, xs = torch.meshgrid(torch.arange(height, device=device) + 0.5, torch.arange(width, device=device) + 0.5, indexing="ij")
+        ys, xs = torch.meshgrid(
+            torch.arange(height, device=device) + 0.5, torch.arange(width, device=device) + 0.5, indexing="ij"
+        )
         plane = torch.stack([xs - width / 2, ys - height / 2], -1) / height
         scaled = plane[None] / self.focal[:, None, None, None]
         local = torch.cat([scaled, torch.ones_like(scaled[..., :1])], -1)

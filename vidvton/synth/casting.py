@@ -16,8 +16,26 @@ from vidvton.synth.light import Light
 from vidvton.synth.look import Look
 from vidvton.synth.sensor import Sensor
 
-_SKINS = ((0.95, 0.80, 0.71), (0.90, 0.72, 0.60), (0.84, 0.64, 0.51), (0.76, 0.56, 0.42), (0.64, 0.45, 0.33), (0.52, 0.36, 0.26), (0.40, 0.27, 0.20), (0.31, 0.21, 0.16))
-_HAIR = ((0.08, 0.07, 0.07), (0.16, 0.11, 0.08), (0.27, 0.17, 0.11), (0.40, 0.26, 0.15), (0.62, 0.46, 0.26), (0.78, 0.64, 0.42), (0.45, 0.20, 0.10), (0.60, 0.58, 0.56))
+_SKINS = (
+    (0.95, 0.80, 0.71),
+    (0.90, 0.72, 0.60),
+    (0.84, 0.64, 0.51),
+    (0.76, 0.56, 0.42),
+    (0.64, 0.45, 0.33),
+    (0.52, 0.36, 0.26),
+    (0.40, 0.27, 0.20),
+    (0.31, 0.21, 0.16),
+)
+_HAIR = (
+    (0.08, 0.07, 0.07),
+    (0.16, 0.11, 0.08),
+    (0.27, 0.17, 0.11),
+    (0.40, 0.26, 0.15),
+    (0.62, 0.46, 0.26),
+    (0.78, 0.64, 0.42),
+    (0.45, 0.20, 0.10),
+    (0.60, 0.58, 0.56),
+)
 _WORDS = ("VIDVTON", "STUDIO", "PARIS", "1984", "OCEAN", "WILD", "NORTH", "HELLO", "K2", "ROCK", "TOKYO", "SUN")
 
 
@@ -44,21 +62,38 @@ def cast_person(rng: np.random.Generator) -> Look:
     is_woman = woman > 0.5
     height = rng.normal(1.65, 0.06) if is_woman else rng.normal(1.77, 0.07)
     body = BodyShape(
-        height=float(np.clip(height, 1.50, 1.95)), woman=woman, weight=float(np.clip(rng.normal(0, 0.45), -0.9, 1)),
-        shoulders=float(rng.normal(1, 0.03)), hips=float(rng.normal(1.0 if is_woman else 0.95, 0.03)), head=float(rng.normal(1.0, 0.02)),
-        limbs=float(rng.normal(1, 0.04)), jaw=float(rng.normal(1.0 if is_woman else 1.07, 0.04)), nose=float(rng.normal(1, 0.12)),
+        height=float(np.clip(height, 1.50, 1.95)),
+        woman=woman,
+        weight=float(np.clip(rng.normal(0, 0.45), -0.9, 1)),
+        shoulders=float(rng.normal(1, 0.03)),
+        hips=float(rng.normal(1.0 if is_woman else 0.95, 0.03)),
+        head=float(rng.normal(1.0, 0.02)),
+        limbs=float(rng.normal(1, 0.04)),
+        jaw=float(rng.normal(1.0 if is_woman else 1.07, 0.04)),
+        nose=float(rng.normal(1, 0.12)),
         eyes=float(rng.normal(1, 0.03)),
-    )  # fmt: skip
-    styles = ("bob", "long", "shoulder", "tied", "bun", "short") if is_woman else ("short", "short", "cropped", "short", "tied", "bald", "bob")
+    )
+    styles = (
+        ("bob", "long", "shoulder", "tied", "bun", "short")
+        if is_woman
+        else ("short", "short", "cropped", "short", "tied", "bald", "bob")
+    )
     boots = is_woman and rng.random() < 0.2
     return Look(
-        body, skin=tuple(float(c) for c in np.clip(np.array(_SKINS[rng.integers(len(_SKINS))]) + rng.normal(0, 0.012, 3), 0, 1)),
+        body,
+        skin=tuple(float(c) for c in np.clip(np.array(_SKINS[rng.integers(len(_SKINS))]) + rng.normal(0, 0.012, 3), 0, 1)),
         hair=tuple(float(c) for c in np.clip(np.array(_HAIR[rng.integers(len(_HAIR))]) * rng.uniform(0.85, 1.15), 0, 1)),
-        hair_style=str(rng.choice(styles)), iris=((0.30, 0.20, 0.12), (0.25, 0.40, 0.50), (0.30, 0.38, 0.22))[rng.integers(3)],
-        beard=float(rng.uniform(0.3, 1)) if not is_woman and rng.random() < 0.4 else 0.0, makeup=float(rng.uniform(0.3, 1)) if is_woman else 0.0,
-        shoe=_colour(rng), sole=(0.88, 0.88, 0.86) if rng.random() < 0.6 else (0.12, 0.11, 0.10), shoe_top=0.30 if boots else float(rng.choice([0.065, 0.075, 0.10])),
-        sock=_colour(rng), sock_top=0.0 if rng.random() < 0.5 else float(rng.uniform(0.10, 0.22)), seed=int(rng.integers(1000)),
-    )  # fmt: skip
+        hair_style=str(rng.choice(styles)),
+        iris=((0.30, 0.20, 0.12), (0.25, 0.40, 0.50), (0.30, 0.38, 0.22))[rng.integers(3)],
+        beard=float(rng.uniform(0.3, 1)) if not is_woman and rng.random() < 0.4 else 0.0,
+        makeup=float(rng.uniform(0.3, 1)) if is_woman else 0.0,
+        shoe=_colour(rng),
+        sole=(0.88, 0.88, 0.86) if rng.random() < 0.6 else (0.12, 0.11, 0.10),
+        shoe_top=0.30 if boots else float(rng.choice([0.065, 0.075, 0.10])),
+        sock=_colour(rng),
+        sock_top=0.0 if rng.random() < 0.5 else float(rng.uniform(0.10, 0.22)),
+        seed=int(rng.integers(1000)),
+    )
 
 
 def cast_fabric(rng: np.random.Generator, kind: str, *, base: Colour | None = None) -> Fabric:
@@ -66,10 +101,32 @@ def cast_fabric(rng: np.random.Generator, kind: str, *, base: Colour | None = No
     base = base or _colour(rng)
     second = _apart(rng, base)
     third, ink = _colour(rng), _apart(rng, base)
-    common = ("plain", "plain", "heather", "stripes", "checks", "floral", "dots", "tartan", "halves", "fade", "camouflage", "upright_stripes", "knit")
+    common = (
+        "plain",
+        "plain",
+        "heather",
+        "stripes",
+        "checks",
+        "floral",
+        "dots",
+        "tartan",
+        "halves",
+        "fade",
+        "camouflage",
+        "upright_stripes",
+        "knit",
+    )
     lower = ("plain", "plain", "denim", "denim", "upright_stripes", "tartan", "camouflage", "heather", "checks")
     loose = ("plain", "floral", "floral", "dots", "tartan", "checks", "fade", "stripes")
-    choice = {"trousers": lower, "shorts": lower, "skirt": loose, "flared_skirt": loose, "dress": loose, "hoodie": ("plain", "heather", "halves", "camouflage"), "jacket": ("plain", "denim", "tartan", "heather", "camouflage")}
+    choice = {
+        "trousers": lower,
+        "shorts": lower,
+        "skirt": loose,
+        "flared_skirt": loose,
+        "dress": loose,
+        "hoodie": ("plain", "heather", "halves", "camouflage"),
+        "jacket": ("plain", "denim", "tartan", "heather", "camouflage"),
+    }
     pattern = str(rng.choice(choice.get(kind, common)))
     if pattern == "denim":
         base = tuple(float(c) for c in np.array([0.22, 0.32, 0.50]) * rng.uniform(0.6, 1.7))
@@ -82,10 +139,21 @@ def cast_fabric(rng: np.random.Generator, kind: str, *, base: Colour | None = No
     if kind in ("trousers", "shorts") and rng.random() < 0.2:
         motif = "bars"
     return Fabric(
-        pattern=pattern, base=tuple(base), second=second, third=third, period=float(rng.uniform(0.03, 0.10)), motif=motif, back_motif=back,
-        motif_size=float(rng.uniform(0.13, 0.22)) if motif != "pocket_mark" else 0.05, motif_place=(float(rng.choice([0, 0, 0.05])) if motif not in ("word", "bars") else 0.0, float(rng.uniform(1.22, 1.29))),
-        ink=ink, text=str(rng.choice(_WORDS)), seed=int(rng.integers(10000)), weave=float(rng.uniform(0.1, 0.6)), gloss=float(rng.choice([0.02, 0.03, 0.05, 0.12])),
-    )  # fmt: skip
+        pattern=pattern,
+        base=tuple(base),
+        second=second,
+        third=third,
+        period=float(rng.uniform(0.03, 0.10)),
+        motif=motif,
+        back_motif=back,
+        motif_size=float(rng.uniform(0.13, 0.22)) if motif != "pocket_mark" else 0.05,
+        motif_place=(float(rng.choice([0, 0, 0.05])) if motif not in ("word", "bars") else 0.0, float(rng.uniform(1.22, 1.29))),
+        ink=ink,
+        text=str(rng.choice(_WORDS)),
+        seed=int(rng.integers(10000)),
+        weave=float(rng.uniform(0.1, 0.6)),
+        gloss=float(rng.choice([0.02, 0.03, 0.05, 0.12])),
+    )
 
 
 def cast_garment(rng: np.random.Generator, kind: str) -> GarmentSpec:
@@ -99,43 +167,148 @@ def cast_garment(rng: np.random.Generator, kind: str) -> GarmentSpec:
     if kind in ("tee", "crop_top"):
         neck = str(rng.choice(["crew", "crew", "v", "scoop", "boat"]))
         hem = float(u(0.86, 0.95)) if kind == "tee" else float(u(1.05, 1.13))
-        sleeve = float(rng.choice([short, u(0.27, 0.33)], p=[0.8, 0.2])) if kind == "tee" else float(rng.choice([0.0, short, long]))
-        return GarmentSpec(kind, neck, float(u(0.055, 0.12)), sleeve, hem, ease=float(u(0.010, 0.040)), flare=float(u(0, 0.12)), tucked=kind == "tee" and bool(rng.random() < 0.25), band=band, fabric=fabric)
+        sleeve = (
+            float(rng.choice([short, u(0.27, 0.33)], p=[0.8, 0.2])) if kind == "tee" else float(rng.choice([0.0, short, long]))
+        )
+        return GarmentSpec(
+            kind,
+            neck,
+            float(u(0.055, 0.12)),
+            sleeve,
+            hem,
+            ease=float(u(0.010, 0.040)),
+            flare=float(u(0, 0.12)),
+            tucked=kind == "tee" and bool(rng.random() < 0.25),
+            band=band,
+            fabric=fabric,
+        )
     if kind == "tank":
-        return GarmentSpec(kind, str(rng.choice(["scoop", "crew", "v"])), float(u(0.08, 0.14)), 0.0, float(u(0.87, 0.97)), ease=float(u(0.008, 0.025)), flare=float(u(0, 0.1)), band=band, fabric=fabric)
+        return GarmentSpec(
+            kind,
+            str(rng.choice(["scoop", "crew", "v"])),
+            float(u(0.08, 0.14)),
+            0.0,
+            float(u(0.87, 0.97)),
+            ease=float(u(0.008, 0.025)),
+            flare=float(u(0, 0.1)),
+            band=band,
+            fabric=fabric,
+        )
     if kind == "long_sleeve":
-        return GarmentSpec(kind, str(rng.choice(["crew", "v", "high", "boat"])), float(u(0.05, 0.10)), long, float(u(0.86, 0.94)), ease=float(u(0.009, 0.03)), flare=float(u(0, 0.08)), band=band, fabric=fabric)
+        return GarmentSpec(
+            kind,
+            str(rng.choice(["crew", "v", "high", "boat"])),
+            float(u(0.05, 0.10)),
+            long,
+            float(u(0.86, 0.94)),
+            ease=float(u(0.009, 0.03)),
+            flare=float(u(0, 0.08)),
+            band=band,
+            fabric=fabric,
+        )
     if kind == "shirt":
-        return GarmentSpec(kind, "collar", float(u(0.06, 0.12)), float(rng.choice([short + 0.03, long])), float(u(0.82, 0.90)), ease=float(u(0.014, 0.034)), flare=float(u(0, 0.08)), tucked=bool(rng.random() < 0.35), fabric=fabric)
+        return GarmentSpec(
+            kind,
+            "collar",
+            float(u(0.06, 0.12)),
+            float(rng.choice([short + 0.03, long])),
+            float(u(0.82, 0.90)),
+            ease=float(u(0.014, 0.034)),
+            flare=float(u(0, 0.08)),
+            tucked=bool(rng.random() < 0.35),
+            fabric=fabric,
+        )
     if kind == "hoodie":
-        return GarmentSpec(kind, "collar", float(u(0.03, 0.05)), long, float(u(0.84, 0.90)), ease=float(u(0.026, 0.045)), flare=0.0, band_width=0.04, fabric=fabric)
+        return GarmentSpec(
+            kind,
+            "collar",
+            float(u(0.03, 0.05)),
+            long,
+            float(u(0.84, 0.90)),
+            ease=float(u(0.026, 0.045)),
+            flare=0.0,
+            band_width=0.04,
+            fabric=fabric,
+        )
     if kind == "jacket":
         opened = bool(rng.random() < 0.65)
-        return GarmentSpec(kind, "collar", float(u(0.12, 0.2)) if opened else float(u(0.08, 0.16)), long, float(u(0.78, 0.95)), ease=float(u(0.028, 0.040)), flare=float(u(0.02, 0.1)), open=opened, fabric=fabric)
+        return GarmentSpec(
+            kind,
+            "collar",
+            float(u(0.12, 0.2)) if opened else float(u(0.08, 0.16)),
+            long,
+            float(u(0.78, 0.95)),
+            ease=float(u(0.028, 0.040)),
+            flare=float(u(0.02, 0.1)),
+            open=opened,
+            fabric=fabric,
+        )
     if kind == "trousers":
         ease = float(rng.choice([0.008, 0.013, 0.022, 0.034]))
-        return GarmentSpec(kind, leg=float(u(0.74, 0.815)), waist=float(u(1.0, 1.06)), ease=ease, flare=float(u(0, 0.12)), hem=0.1, fabric=fabric)
+        return GarmentSpec(
+            kind, leg=float(u(0.74, 0.815)), waist=float(u(1.0, 1.06)), ease=ease, flare=float(u(0, 0.12)), hem=0.1, fabric=fabric
+        )
     if kind == "shorts":
-        return GarmentSpec(kind, leg=float(u(0.20, 0.42)), waist=float(u(1.0, 1.06)), ease=float(u(0.012, 0.03)), flare=0.05, hem=0.5, fabric=fabric)
+        return GarmentSpec(
+            kind,
+            leg=float(u(0.20, 0.42)),
+            waist=float(u(1.0, 1.06)),
+            ease=float(u(0.012, 0.03)),
+            flare=0.05,
+            hem=0.5,
+            fabric=fabric,
+        )
     if kind == "skirt":
-        return GarmentSpec(kind, hem=float(u(0.42, 0.66)), waist=float(u(1.03, 1.08)), ease=float(u(0.008, 0.012)), flare=float(u(0.03, 0.10)), fabric=fabric)
+        return GarmentSpec(
+            kind,
+            hem=float(u(0.42, 0.66)),
+            waist=float(u(1.03, 1.08)),
+            ease=float(u(0.008, 0.012)),
+            flare=float(u(0.03, 0.10)),
+            fabric=fabric,
+        )
     if kind == "flared_skirt":
-        return GarmentSpec(kind, hem=float(u(0.34, 0.66)), waist=float(u(1.03, 1.08)), ease=float(u(0.008, 0.012)), flare=float(u(0.25, 0.50)), fabric=fabric)
+        return GarmentSpec(
+            kind,
+            hem=float(u(0.34, 0.66)),
+            waist=float(u(1.03, 1.08)),
+            ease=float(u(0.008, 0.012)),
+            flare=float(u(0.25, 0.50)),
+            fabric=fabric,
+        )
     neck = str(rng.choice(["crew", "v", "scoop", "boat", "collar"]))
     sleeve = float(rng.choice([0.0, short, long]))
-    return GarmentSpec("dress", neck, float(u(0.06, 0.12)), sleeve, float(u(0.25, 0.62)), ease=float(u(0.008, 0.014)), flare=float(u(0.08, 0.42)), band=band, fabric=fabric)
+    return GarmentSpec(
+        "dress",
+        neck,
+        float(u(0.06, 0.12)),
+        sleeve,
+        float(u(0.25, 0.62)),
+        ease=float(u(0.008, 0.014)),
+        flare=float(u(0.08, 0.42)),
+        band=band,
+        fabric=fabric,
+    )
 
 
 _UPPERS = ("tee", "tee", "tee", "shirt", "long_sleeve", "hoodie", "tank", "crop_top", "jacket")
 _LOWERS = ("trousers", "trousers", "shorts", "skirt", "flared_skirt")
 
 
-def cast_outfit(rng: np.random.Generator, look: Look, *, category: str | None = None, kind: str | None = None) -> tuple[tuple[GarmentSpec, ...], int]:
+def cast_outfit(
+    rng: np.random.Generator, look: Look, *, category: str | None = None, kind: str | None = None
+) -> tuple[tuple[GarmentSpec, ...], int]:
     """(garments from the skin outward, index of the one the shop sells). `category` or `kind` fixes what is sold."""
     woman = look.body.woman > 0.5
     if kind is None:
-        category = category or str(rng.choice(["upper", "lower", "full"] if woman else ["upper", "upper", "lower"], p=[0.55, 0.25, 0.20] if woman else None))
-        kinds = {"upper": _UPPERS, "lower": _LOWERS if woman else ("trousers", "trousers", "shorts"), "full": ("dress",)}[category]
+        category = category or str(
+            rng.choice(
+                ["upper", "lower", "full"] if woman else ["upper", "upper", "lower"], p=[0.55, 0.25, 0.20] if woman else None
+            )
+        )
+        kinds = {"upper": _UPPERS, "lower": _LOWERS if woman else ("trousers", "trousers", "shorts"), "full": ("dress",)}[
+            category
+        ]
         kind = str(rng.choice(kinds))
     sold = cast_garment(rng, kind)
     if sold.category == "full":
@@ -152,7 +325,8 @@ def cast_outfit(rng: np.random.Generator, look: Look, *, category: str | None = 
 
 
 def layered(pair: list[GarmentSpec], sold: int) -> tuple[tuple[GarmentSpec, ...], int]:
-    """An upper and a lower garment in wearing order (a tucked top goes under), made to clear each other, and where the sold one is."""
+    """An upper and a lower garment in wearing order (a tucked top goes under), made to clear each other, and where the sold
+    one is."""
     upper, lower = pair if pair[0].category == "upper" else (pair[1], pair[0])
     sold_is_upper = pair[sold].category == "upper"
     if upper.tucked:
@@ -171,21 +345,31 @@ def cast_backdrop(rng: np.random.Generator) -> Backdrop:
         v = float(rng.choice([0.93, 0.88, 0.80, 0.60, 0.35]))
         wall = tuple(float(np.clip(v + rng.normal(0, 0.015), 0, 1)) for _ in range(3))
         return Backdrop(place, wall, tuple(0.95 * c for c in wall), float(rng.uniform(1.5, 3)), int(rng.integers(1000)))
-    floor = tuple(float(c) for c in np.array([0.55, 0.45, 0.36]) * rng.uniform(0.6, 1.4)) if place == "room" else tuple(float(rng.uniform(0.4, 0.65)) + d for d in (0, 0, 0))
+    floor = (
+        tuple(float(c) for c in np.array([0.55, 0.45, 0.36]) * rng.uniform(0.6, 1.4))
+        if place == "room"
+        else tuple(float(rng.uniform(0.4, 0.65)) + d for d in (0, 0, 0))
+    )
     return Backdrop(place, _colour(rng, light=(0.4, 0.95)), floor, float(rng.uniform(1.4, 3.0)), int(rng.integers(1000)))
 
 
 def cast_light(rng: np.random.Generator) -> Light:
     """A random light, mostly from the front and above."""
     return Light(
-        azimuth=float(rng.uniform(-70, 70)), elevation=float(rng.uniform(28, 66)), key=float(rng.uniform(0.55, 0.95)), fill=float(rng.uniform(0.42, 0.66)),
-        warmth=float(rng.uniform(-0.6, 0.9)), soft=float(rng.uniform(0.2, 1.0)),
-    )  # fmt: skip
+        azimuth=float(rng.uniform(-70, 70)),
+        elevation=float(rng.uniform(28, 66)),
+        key=float(rng.uniform(0.55, 0.95)),
+        fill=float(rng.uniform(0.42, 0.66)),
+        warmth=float(rng.uniform(-0.6, 0.9)),
+        soft=float(rng.uniform(0.2, 1.0)),
+    )
 
 
 def cast_sensor(rng: np.random.Generator) -> Sensor:
     """A random camera back."""
     return Sensor(
-        noise=float(rng.choice([0.003, 0.008, 0.015])), vignette=float(rng.uniform(0, 0.5)), blur=float(rng.choice([0.0, 0.0, 0.5, 0.7])),
+        noise=float(rng.choice([0.003, 0.008, 0.015])),
+        vignette=float(rng.uniform(0, 0.5)),
+        blur=float(rng.choice([0.0, 0.0, 0.5, 0.7])),
         quality=int(rng.choice([100, 100, 92, 80])),
-    )  # fmt: skip
+    )

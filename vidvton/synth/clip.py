@@ -42,7 +42,8 @@ def make_clip(script: Script, *, device: str = "cpu", batch: int = 4) -> SynthCl
 
 
 def make_frames(script: Script, *, device: str = "cpu", batch: int = 4) -> tuple[Tensor, Tensor, Tensor]:
-    """(frames [T, 3, H, W] uint8, where the sold garment is seen [T, H, W] bool, key light [T, H, W] uint8) without the rest of the truth:
+    """(frames [T, 3, H, W] uint8, where the sold garment is seen [T, H, W] bool, key light [T, H, W] uint8) without the rest
+    of the truth:
     for the same clip with another garment or person."""
     shot = make_shot(script, device=device)
     frames, worn, light = [], [], []

@@ -1,4 +1,5 @@
-"""What hangs loose: a skirt as a small ring of particles, hair, hems and flaps as damped pendulums. Steps are fixed, so a seed decides all."""
+"""What hangs loose: a skirt as a small ring of particles, hair, hems and flaps as damped pendulums. Steps are fixed, so a
+seed decides all."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ _STEPS, _PASSES = 3, 5
 
 @dataclass(frozen=True)
 class Ring:
-    """A skirt's particles over time: `offset` [T, LEVELS, RING, 3] metres in the turned pelvis frame, away from the stiff skirt; level 0 at
+    """A skirt's particles over time: `offset` [T, LEVELS, RING, 3] metres in the turned pelvis frame, away from the stiff
+    skirt; level 0 at
     height `top`, the last at `bottom` (nominal metres)."""
 
     offset: Tensor
@@ -54,7 +56,11 @@ def swing_skirt(g: Pattern, matrices: Tensor, joints: Tensor, fps: float, scale:
     stiff = np.einsum("trc,lac->tlar", m[..., :3], rest) + m[:, None, None, :, 3]
     down = np.linalg.norm(rest[1:] - rest[:-1], axis=-1, keepdims=True) * scale
     across = np.linalg.norm(np.roll(rest, -1, 1) - rest, axis=-1, keepdims=True) * scale
-    legs = joints[:, [[INDEX[f"{s}_hip"], INDEX[f"{s}_knee"], INDEX[f"{s}_ankle"]] for s in ("left", "right")]].numpy().astype(np.float64)
+    legs = (
+        joints[:, [[INDEX[f"{s}_hip"], INDEX[f"{s}_knee"], INDEX[f"{s}_ankle"]] for s in ("left", "right")]]
+        .numpy()
+        .astype(np.float64)
+    )
     x, before = stiff[0].copy(), stiff[0].copy()
     out = np.empty_like(stiff)
     dt = 1 / fps / _STEPS
@@ -102,7 +108,8 @@ def _push_out(x: np.ndarray, legs: np.ndarray, scale: float) -> np.ndarray:
 
 
 def lag(joints: Tensor, fps: float, *, stiffness: float = 90.0, damping: float = 7.0, most: float = 0.05) -> Tensor:
-    """[T, J, 3] metres world: how far something loose trails behind each joint of `joints` [T, J, 3], a damped pendulum driven by its motion."""
+    """[T, J, 3] metres world: how far something loose trails behind each joint of `joints` [T, J, 3], a damped pendulum
+    driven by its motion."""
     path = joints.numpy().astype(np.float64)
     out = np.zeros_like(path)
     offset, speed = np.zeros_like(path[0]), np.zeros_like(path[0])

@@ -1,4 +1,5 @@
-"""Fabrics: one function of the flat coordinate and the side, baked once, read by the shop picture and by the worn garment alike."""
+"""Fabrics: one function of the flat coordinate and the side, baked once, read by the shop picture and by the worn garment
+alike."""
 
 from __future__ import annotations
 
@@ -11,7 +12,21 @@ from torch.nn import functional as F
 
 from vidvton.synth.lettering import star_distance, stroke_distance, text_strokes
 
-PATTERNS = ("plain", "heather", "stripes", "upright_stripes", "checks", "tartan", "dots", "floral", "denim", "knit", "camouflage", "halves", "fade")
+PATTERNS = (
+    "plain",
+    "heather",
+    "stripes",
+    "upright_stripes",
+    "checks",
+    "tartan",
+    "dots",
+    "floral",
+    "denim",
+    "knit",
+    "camouflage",
+    "halves",
+    "fade",
+)
 MOTIFS = ("none", "word", "number", "star", "disc", "bars", "flower", "pocket_mark")
 
 Colour = tuple[float, float, float]
@@ -19,8 +34,10 @@ Colour = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Fabric:
-    """A fabric with its print. `pattern` one of PATTERNS in colours `base`, `second`, `third` (sRGB 0-1), repeating every `period` metres;
-    `motif` one of MOTIFS on the front and `back_motif` on the back, `motif_size` metres wide, in colour `ink`, saying `text`; `seed`
+    """A fabric with its print. `pattern` one of PATTERNS in colours `base`, `second`, `third` (sRGB 0-1), repeating every
+    `period` metres;
+    `motif` one of MOTIFS on the front and `back_motif` on the back, `motif_size` metres wide, in colour `ink`, saying
+    `text`; `seed`
     places what is irregular; `weave` 0-1 is the visible texture, `gloss` 0-1 the shine."""
 
     pattern: str = "plain"
@@ -127,7 +144,9 @@ def _pattern(fabric: Fabric, x: Tensor, y: Tensor) -> Tensor:
         colour = colour * (0.80 + 0.36 * rib + 0.06 * ((y / 0.006 % 1) - 0.5))[..., None]
     elif p == "camouflage":
         for k, ink in enumerate((fabric.second, fabric.third, fabric.ink)):
-            n = value_noise(x / (t * 1.2) + 7 * k, y / (t * 0.8), fabric.seed + k) + 0.4 * value_noise(x / (t * 0.4), y / (t * 0.3), fabric.seed + 9 + k)
+            n = value_noise(x / (t * 1.2) + 7 * k, y / (t * 0.8), fabric.seed + k) + 0.4 * value_noise(
+                x / (t * 0.4), y / (t * 0.3), fabric.seed + 9 + k
+            )
             colour = _mix(colour, ink, _edge((0.82 - n) * t, 0.003))
     elif p == "halves":
         colour = _mix(colour, fabric.second, _edge(y - 1.20, 0.002) if fabric.seed % 2 else _edge(x, 0.002))
@@ -152,7 +171,11 @@ def _motif(fabric: Fabric, name: str, x: Tensor, y: Tensor, colour: Tensor) -> T
         r = torch.hypot(x, y)
         colour = _mix(colour, fabric.ink, _edge(r - w * 0.45))
         colour = _mix(colour, fabric.third, _edge((r - w * 0.33).abs() - w * 0.03))
-        return _mix(colour, fabric.third, _edge(stroke_distance(x / (w * 0.4), y / (w * 0.4), text_strokes(fabric.text[:1])) * w * 0.4 - 0.05 * w))
+        return _mix(
+            colour,
+            fabric.third,
+            _edge(stroke_distance(x / (w * 0.4), y / (w * 0.4), text_strokes(fabric.text[:1])) * w * 0.4 - 0.05 * w),
+        )
     if name == "bars":
         for k, ink in enumerate((fabric.ink, fabric.second, fabric.third)):
             colour = _mix(colour, ink, _edge((y - (1 - k) * w * 0.22).abs() - w * 0.09) * _edge(x.abs() - w * 0.5))
@@ -168,7 +191,8 @@ def _motif(fabric: Fabric, name: str, x: Tensor, y: Tensor, colour: Tensor) -> T
 
 @dataclass(frozen=True)
 class Cloth:
-    """A fabric baked for one garment: `levels` of [2, 3, h, w] float32 linear light (front, back), each half the one before, over the flat
+    """A fabric baked for one garment: `levels` of [2, 3, h, w] float32 linear light (front, back), each half the one before,
+    over the flat
     rectangle from `low` (x, y) to `high` in metres."""
 
     levels: tuple[Tensor, ...]

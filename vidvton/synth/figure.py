@@ -23,9 +23,11 @@ _LABEL = {name: i for i, name in enumerate(CIHP_LABELS)}
 
 @dataclass(frozen=True)
 class Figure:
-    """Per corner [V]: rest `points`, `normals` [V, 3], skin `weights` [V, J], `keep` (metres of material left, cut where negative),
+    """Per corner [V]: rest `points`, `normals` [V, 3], skin `weights` [V, J], `keep` (metres of material left, cut where
+    negative),
     `flat` [V, 2] and `side` (garment layout), `uv` [V, 2] body surface, `loose` 0-1 and the joint `loose_joint` it trails.
-    Per face [F]: `faces` [F, 3], `layer`, CIHP `label`, body `part`, garment `piece` (values.Part), all uint8, and `two_sided` bool."""
+    Per face [F]: `faces` [F, 3], `layer`, CIHP `label`, body `part`, garment `piece` (values.Part), all uint8, and
+    `two_sided` bool."""
 
     points: Tensor
     normals: Tensor
@@ -88,7 +90,9 @@ def _clothe(a: Anatomy, surface: Surface, layer: int, label: Tensor | int, **giv
         "two_sided": given.get("two_sided", torch.zeros(f, dtype=torch.bool)),
     }
     layers = torch.full((f,), layer, dtype=torch.uint8)
-    return Figure(surface.points, surface.normals, faces=surface.faces, layer=layers, label=label, part=part[surface.faces[:, 0]], **parts)
+    return Figure(
+        surface.points, surface.normals, faces=surface.faces, layer=layers, label=label, part=part[surface.faces[:, 0]], **parts
+    )
 
 
 def _skin(a: Anatomy, look: Look, voxel: float) -> Figure:
@@ -103,11 +107,17 @@ def _skin(a: Anatomy, look: Look, voxel: float) -> Figure:
     fine = max(voxel * 0.42, 0.0055)
     body = _clothe(a, surface_nets(field, [-0.80, -0.02, -0.26], [0.80, 1.53, 0.26], voxel), SKIN, 0)
     head = _clothe(a, surface_nets(field, [-0.13, 1.455, -0.16], [0.13, 1.78, 0.17], fine), SKIN, 0)
-    left = _clothe(a, surface_nets(field, [x - 0.13, y - 0.13, -0.10], [x + 0.14, y + 0.13, 0.10], max(voxel * 0.36, 0.005)), SKIN, 0)
+    left = _clothe(
+        a, surface_nets(field, [x - 0.13, y - 0.13, -0.10], [x + 0.14, y + 0.13, 0.10], max(voxel * 0.36, 0.005)), SKIN, 0
+    )
     mirror = torch.tensor([-1.0, 1, 1])
     at = place(a, body.points)
     c = body.faces[:, 0]
-    body = only(body, ~((body.points[c, 1] > 1.50) & (body.points[c, 0].abs() < 0.11)) & ~((at.arm[c] > 0.5) & (at.along_arm[c] > wrist + 0.02)))
+    body = only(
+        body,
+        ~((body.points[c, 1] > 1.50) & (body.points[c, 0].abs() < 0.11))
+        & ~((at.arm[c] > 0.5) & (at.along_arm[c] > wrist + 0.02)),
+    )
     along = place(a, left.points).along_arm
     left = only(left, along[left.faces[:, 0]] > wrist - 0.012)
     right = _clothe(a, Surface(left.points * mirror, left.normals * mirror, left.faces[:, [0, 2, 1]]), SKIN, 0)
@@ -149,13 +159,22 @@ def _hair(a: Anatomy, look: Look, voxel: float) -> Figure:
 
 def _shoes(a: Anatomy, look: Look, voxel: float) -> Figure:
     top = look.shoe_top
-    surface = surface_nets(lambda p: shoe_field(a, look, p), [-0.22, -0.015, -0.12], [0.22, top + 0.05, 0.20], max(voxel * 0.6, 0.008))
+    surface = surface_nets(
+        lambda p: shoe_field(a, look, p), [-0.22, -0.015, -0.12], [0.22, top + 0.05, 0.20], max(voxel * 0.6, 0.008)
+    )
     left = surface.points[surface.faces[:, 0], 0] > 0
     label = torch.where(left, _LABEL["left_shoe"], _LABEL["right_shoe"]).to(torch.uint8)
     return _clothe(a, surface, SHOES, label, keep=top - surface.points[:, 1])
 
 
-_GARMENT_LABELS = {"jacket": "coat", "trousers": "pants", "shorts": "pants", "skirt": "skirt", "flared_skirt": "skirt", "dress": "dress"}
+_GARMENT_LABELS = {
+    "jacket": "coat",
+    "trousers": "pants",
+    "shorts": "pants",
+    "skirt": "skirt",
+    "flared_skirt": "skirt",
+    "dress": "dress",
+}
 
 
 def garment_label(spec: GarmentSpec) -> int:
@@ -183,7 +202,8 @@ def garment_figure(g: Pattern, layer: int, voxel: float) -> Figure:
     piece = part_of(g, p, at)[surface.faces[:, 0]]
     near = keep[surface.faces].amin(-1) < 0.16 if not spec.is_skirt else torch.ones(len(surface.faces), dtype=torch.bool)
     figure = _clothe(
-        g.body, surface, layer, garment_label(spec), weights=weights, keep=keep, flat=flat, side=side, loose=loose, loose_joint=joint,
+        g.body, surface, layer, garment_label(spec), weights=weights, keep=keep, flat=flat, side=side, loose=loose,
+        loose_joint=joint,
         piece=piece, two_sided=near,
     )  # fmt: skip
     return only(figure, keep[surface.faces].amax(-1) > 0)
@@ -221,7 +241,8 @@ class Dressed:
 
 
 def dress(look: Look, garments: tuple[GarmentSpec, ...], *, voxel: float = 0.015) -> Dressed:
-    """Builds a figure wearing `garments`, from the skin outward, triangles about `voxel` metres wide; what is well under cloth is left out."""
+    """Builds a figure wearing `garments`, from the skin outward, triangles about `voxel` metres wide; what is well under
+    cloth is left out."""
     a = anatomy(look.body)
     patterns = tuple(cut_for(spec, a) for spec in garments)
     pieces = [_skin(a, look, voxel), _shoes(a, look, voxel)]

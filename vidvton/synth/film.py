@@ -15,8 +15,8 @@ from vidvton.synth.figure import GARMENT, HAIR, SHOES, SKIN
 from vidvton.synth.light import Light, Shadows, cast_shadows, shade
 from vidvton.synth.look import hair_colour, shoe_colour, skin_colour
 from vidvton.synth.raster import Hits, blend, rasterize
-from vidvton.synth.skeleton import INDEX
 from vidvton.synth.shop import wear
+from vidvton.synth.skeleton import INDEX
 from vidvton.synth.stage import Performance, corners_at
 
 EXPOSURE = 0.84
@@ -37,8 +37,10 @@ class Shot:
 
 @dataclass(frozen=True)
 class Plate:
-    """Some frames of a shot. `frames` [n] their numbers; `colour` [n, 3, H, W] linear light; `hits` what each pixel centre sees of the
-    person; `normal` [N, 3] and `world` [N, 3] at the hits, unit and metres; `behind` the backdrop; `lit` [n, H, W] 0-1 key light at the pixel
+    """Some frames of a shot. `frames` [n] their numbers; `colour` [n, 3, H, W] linear light; `hits` what each pixel centre
+    sees of the
+    person; `normal` [N, 3] and `world` [N, 3] at the hits, unit and metres; `behind` the backdrop; `lit` [n, H, W] 0-1 key
+    light at the pixel
     centre (1 on walls)."""
 
     frames: Tensor
@@ -141,7 +143,8 @@ def _ground(behind: Behind, shadows: Shadows, joints: Tensor, light: Light) -> t
 
 
 def _over(light: Tensor, hits: Hits, backdrop: Tensor) -> Tensor:
-    """Linear colours [n, 3, H, W]: the fine samples of the person, filtered by a tent one pixel wide, over the backdrop [n, H, W, 3]."""
+    """Linear colours [n, 3, H, W]: the fine samples of the person, filtered by a tent one pixel wide, over the backdrop [n,
+    H, W, 3]."""
     n, height, width = hits.covered.shape
     fine = torch.zeros(n * height * width, 4, device=light.device)
     fine[hits.covered.flatten().nonzero()[:, 0]] = torch.cat([light, torch.ones_like(light[:, :1])], -1)

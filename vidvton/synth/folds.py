@@ -15,14 +15,28 @@ from vidvton.synth.skeleton import INDEX, Pose
 
 @dataclass(frozen=True)
 class Folds:
-    """Height of a garment's folds, linear in its drives. `height` [V, W] metres per unit of drive W; `slope` [V, W, 3] its gradient in rest
+    """Height of a garment's folds, linear in its drives. `height` [V, W] metres per unit of drive W; `slope` [V, W, 3] its
+    gradient in rest
     space. Drives are a pair (sine, cosine) per wave, see `drives`."""
 
     height: Tensor
     slope: Tensor
 
 
-_JOINT_WAVES = ("left_elbow", "right_elbow", "left_shoulder", "right_shoulder", "spine", "left_knee", "right_knee", "left_hip", "right_hip", "hang", "sleeve", "rumple")
+_JOINT_WAVES = (
+    "left_elbow",
+    "right_elbow",
+    "left_shoulder",
+    "right_shoulder",
+    "spine",
+    "left_knee",
+    "right_knee",
+    "left_hip",
+    "right_hip",
+    "hang",
+    "sleeve",
+    "rumple",
+)
 
 
 def _waves(g: Pattern, p: Tensor) -> tuple[Tensor, Tensor]:
@@ -63,8 +77,34 @@ def _waves(g: Pattern, p: Tensor) -> tuple[Tensor, Tensor]:
     sleeve_phase = 2 * math.pi / 0.09 * along + 40 * z + 1.5 * warp
     rumple = torch.full_like(x, soft * 0.28)
     rumple_phase = 34 * x + 27 * y + 19 * z + 2.2 * warp
-    windows = (elbow * left, elbow * (1 - left), pit * left, pit * (1 - left), waist, knee * left, knee * (1 - left), hip * left, hip * (1 - left), hang, sleeve, rumple)
-    phases = (elbow_phase, elbow_phase, pit_phase, pit_phase, waist_phase, knee_phase, knee_phase, hip_phase, hip_phase, hang_phase, sleeve_phase, rumple_phase)
+    windows = (
+        elbow * left,
+        elbow * (1 - left),
+        pit * left,
+        pit * (1 - left),
+        waist,
+        knee * left,
+        knee * (1 - left),
+        hip * left,
+        hip * (1 - left),
+        hang,
+        sleeve,
+        rumple,
+    )
+    phases = (
+        elbow_phase,
+        elbow_phase,
+        pit_phase,
+        pit_phase,
+        waist_phase,
+        knee_phase,
+        knee_phase,
+        hip_phase,
+        hip_phase,
+        hang_phase,
+        sleeve_phase,
+        rumple_phase,
+    )
     return torch.stack(windows, -1), torch.stack(phases, -1)
 
 
@@ -77,7 +117,9 @@ def crease(g: Pattern, points: Tensor, keep: Tensor) -> Folds:
     """The folds of a garment at its rest points [V, 3]."""
     height = _heights(g, points)
     step = 2e-3
-    slope = torch.stack([(_heights(g, points + step * axis) - _heights(g, points - step * axis)) / (2 * step) for axis in torch.eye(3)], -1)
+    slope = torch.stack(
+        [(_heights(g, points + step * axis) - _heights(g, points - step * axis)) / (2 * step) for axis in torch.eye(3)], -1
+    )
     return Folds(height, slope.clamp(-0.9, 0.9))
 
 

@@ -1,7 +1,8 @@
 """Parametric garments: their distance fields over a body, where they are cut, and how they lie flat.
 
 A garment is a field (a looser body), a cut (metres of fabric left before the nearest edge, negative outside) and a flat layout
-(x, y in metres as the shop picture shows it, and which side). Body points near a garment have a cut and a flat place too, which is
+(x, y in metres as the shop picture shows it, and which side). Body points near a garment have a cut and a flat place too,
+which is
 how the body knows what covers it.
 """
 
@@ -20,7 +21,8 @@ from vidvton.synth.fabric import Colour, Fabric
 from vidvton.synth.solids import Table, ball, oval_stack, smooth_step, smooth_union, table, tube
 
 KINDS = {
-    "tee": "upper", "shirt": "upper", "long_sleeve": "upper", "hoodie": "upper", "tank": "upper", "crop_top": "upper", "jacket": "upper",
+    "tee": "upper", "shirt": "upper", "long_sleeve": "upper", "hoodie": "upper", "tank": "upper", "crop_top": "upper",
+    "jacket": "upper",
     "trousers": "lower", "shorts": "lower", "skirt": "lower", "flared_skirt": "lower", "dress": "full",
 }  # fmt: skip
 """Garment words and the category each belongs to."""
@@ -29,8 +31,10 @@ NECKS = ("crew", "v", "scoop", "boat", "collar", "high")
 
 @dataclass(frozen=True)
 class GarmentSpec:
-    """A garment's cut. Lengths in metres on the nominal body: `sleeve` from the shoulder (0 none, 0.525 to the wrist), `hem` the height of
-    the hem for what covers the trunk or is a skirt, `leg` from the hip down for trousers and shorts, `ease` how far it stands off,
+    """A garment's cut. Lengths in metres on the nominal body: `sleeve` from the shoulder (0 none, 0.525 to the wrist), `hem`
+    the height of
+    the hem for what covers the trunk or is a skirt, `leg` from the hip down for trousers and shorts, `ease` how far it
+    stands off,
     `flare` how fast a skirt or hem widens. `open` and `tucked` say how it is worn. Edges bear a band
     `band_width` metres wide of sRGB colour `band` (None: the cloth itself, a little darker)."""
 
@@ -128,7 +132,9 @@ def garment_field(g: Pattern, p: Tensor) -> Tensor:
     d = oval_stack(q, g.trunk)
     if spec.category != "lower":
         d = smooth_union(d, trunk_field(body, q) - 0.75 * spec.ease - 0.003, 0.03)
-        shoulder = ball(q, (body.shoulder + 0.012 * ARM).tolist(), (0.058 + spec.ease * 0.6, 0.057 + spec.ease * 0.5, 0.057 + spec.ease * 0.6))
+        shoulder = ball(
+            q, (body.shoulder + 0.012 * ARM).tolist(), (0.058 + spec.ease * 0.6, 0.057 + spec.ease * 0.5, 0.057 + spec.ease * 0.6)
+        )
         sleeves = smooth_union(tube(q, body.shoulder, ARM, g.sleeve, 0.92, torch.tensor([0.0, 0, 1])), shoulder, 0.03)
         d = smooth_union(d, sleeves, 0.05)
         d = smooth_union(d, arm_field(body, q) - 0.005, 0.01)
@@ -221,7 +227,8 @@ def _arc(angle: Tensor, a: Tensor, b: Tensor) -> Tensor:
 
 
 def flatten(g: Pattern, p: Tensor, at: Place) -> tuple[Tensor, Tensor]:
-    """(flat [V, 2] metres as laid out in the shop picture, seen from the front, y up; side [V], positive on the front, negative on the back)."""
+    """(flat [V, 2] metres as laid out in the shop picture, seen from the front, y up; side [V], positive on the front,
+    negative on the back)."""
     q, body, spec = mirrored(p), g.body, g.spec
     section = g.trunk(p[:, 1])
     a, b = section[:, 0], section[:, 1]

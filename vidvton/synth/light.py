@@ -14,7 +14,8 @@ from vidvton.synth.raster import rasterize
 
 @dataclass(frozen=True)
 class Light:
-    """`azimuth` degrees from the camera's side (0) towards the picture's right, `elevation` degrees, `key` and `fill` strengths, `warmth`
+    """`azimuth` degrees from the camera's side (0) towards the picture's right, `elevation` degrees, `key` and `fill`
+    strengths, `warmth`
     -1 to 1 of the key, `soft` 0-1 how soft shadows are."""
 
     azimuth: float = 30.0
@@ -38,7 +39,8 @@ class Light:
 
 @dataclass(frozen=True)
 class Shadows:
-    """How far light reaches, per frame: `reach` [T, 1, S, S], blurred, of a square `extent` metres wide around `centre` [T, 3] across
+    """How far light reaches, per frame: `reach` [T, 1, S, S], blurred, of a square `extent` metres wide around `centre` [T,
+    3] across
     `axes` [3, 3] (right, up, towards the light)."""
 
     reach: Tensor
@@ -78,8 +80,11 @@ def cast_shadows(light: Light, world: Tensor, faces: Tensor, keep: Tensor, size:
     uv = (local[..., :2] / extent + 0.5) * size
     height = local[..., 2]
     screen = torch.cat([uv, (height + 3.0)[..., None]], -1)
-    hits = rasterize(screen, faces, (size, size), keep=keep, two_sided=torch.ones(len(faces), dtype=torch.bool, device=faces.device))
-    # The raster keeps the largest "one over depth", which here is the height towards the light; its own depth is that value inverted.
+    hits = rasterize(
+        screen, faces, (size, size), keep=keep, two_sided=torch.ones(len(faces), dtype=torch.bool, device=faces.device)
+    )
+    # The raster keeps the largest "one over depth", which here is the height towards the light; its own depth is that value
+    # inverted.
     top = torch.full(hits.covered.shape, -2.7, device=world.device)
     top[hits.covered] = 1 / hits.depth - 3.0
     reach = torch.exp(_SHARP * top)[:, None]
@@ -90,7 +95,8 @@ def cast_shadows(light: Light, world: Tensor, faces: Tensor, keep: Tensor, size:
 
 
 def shade(albedo: Tensor, normal: Tensor, view: Tensor, lit: Tensor, light: Light, *, wrap: Tensor, gloss: Tensor) -> Tensor:
-    """Linear light [N, 3] leaving surfaces: `albedo` [N, 3], unit `normal` and `view` (towards the camera) [N, 3], `lit` [N], `wrap` [N] how
+    """Linear light [N, 3] leaving surfaces: `albedo` [N, 3], unit `normal` and `view` (towards the camera) [N, 3], `lit`
+    [N], `wrap` [N] how
     far light creeps around (skin), `gloss` [N] strength of the shine."""
     toward = light.direction.to(albedo.device)
     colour = light.colour.to(albedo.device)

@@ -16,7 +16,8 @@ HAIR_STYLES = ("short", "cropped", "bob", "long", "shoulder", "tied", "bun", "ba
 
 @dataclass(frozen=True)
 class Look:
-    """One person. Colours are sRGB 0-1. `hair_style` one of HAIR_STYLES; `beard` 0-1; `makeup` 0-1 strengthens lips and eyes; `shoe_top` metres above the floor where the shoes end, `sock_top` likewise; `seed` places freckles and strands."""
+    """One person. Colours are sRGB 0-1. `hair_style` one of HAIR_STYLES; `beard` 0-1; `makeup` 0-1 strengthens lips and
+    eyes; `shoe_top` metres above the floor where the shoes end, `sock_top` likewise; `seed` places freckles and strands."""
 
     body: BodyShape = field(default_factory=BodyShape)
     skin: Colour = (0.80, 0.60, 0.48)
@@ -67,7 +68,19 @@ def hair_field(a: Anatomy, look: Look, p: Tensor) -> Tensor:
     return d * a.shape.head
 
 
-_HAIRLINE = table([(-0.10, 1.545), (-0.06, 1.55), (-0.02, 1.565), (-0.012, 1.59), (0.006, 1.60), (0.022, 1.615), (0.034, 1.648), (0.055, 1.672), (0.11, 1.680)])
+_HAIRLINE = table(
+    [
+        (-0.10, 1.545),
+        (-0.06, 1.55),
+        (-0.02, 1.565),
+        (-0.012, 1.59),
+        (0.006, 1.60),
+        (0.022, 1.615),
+        (0.034, 1.648),
+        (0.055, 1.672),
+        (0.11, 1.680),
+    ]
+)
 _LOOSE_LINE = table([(-0.10, 0.0), (0.00, 0.0), (0.012, 1.30), (0.020, 1.60), (0.034, 1.650), (0.055, 1.674), (0.11, 1.682)])
 
 
@@ -102,7 +115,9 @@ def shoe_field(a: Anatomy, look: Look, p: Tensor) -> Tensor:
     d = foot_field(a, q) - 0.008
     if look.shoe_top > 0.12:
         v = q.new_tensor
-        d = smooth_union(d, capsule(q, v([a.joints[17, 0], 0.10, -0.026]), v([a.joints[17, 0] - 0.002, 0.36, -0.016]), 0.048, 0.066), 0.02)
+        d = smooth_union(
+            d, capsule(q, v([a.joints[17, 0], 0.10, -0.026]), v([a.joints[17, 0] - 0.002, 0.36, -0.016]), 0.048, 0.066), 0.02
+        )
     return torch.maximum(d, -q[:, 1] - 0.002)
 
 
@@ -115,7 +130,9 @@ def _spot(p: Tensor, x: float, y: float, rx: float, ry: float, soft: float = 0.2
 def skin_colour(a: Anatomy, look: Look, p: Tensor) -> Tensor:
     """Linear albedo [N, 3] of rest points on the skin: face features, redder joints, socks."""
     base = linear(p.new_tensor(look.skin))
-    mottle = 1 + 0.05 * torch.sin(31 * p[:, 0] + 3 * torch.sin(17 * p[:, 1])) * torch.sin(27 * p[:, 1] + 2 * torch.sin(23 * p[:, 2] + look.seed))
+    mottle = 1 + 0.05 * torch.sin(31 * p[:, 0] + 3 * torch.sin(17 * p[:, 1])) * torch.sin(
+        27 * p[:, 1] + 2 * torch.sin(23 * p[:, 2] + look.seed)
+    )
     colour = base * mottle[:, None]
     face = (p[:, 1] > 1.49) & (p[:, 2] > 0.03)
     index = face.nonzero()[:, 0]
@@ -157,7 +174,10 @@ def _face(a: Anatomy, look: Look, p: Tensor, colour: Tensor) -> Tensor:
     lay((0.75 + 0.2 * look.makeup) * line, base * 0.04)
     lips = torch.maximum(_spot(q, 0, 1.5525, 0.0235, 0.0056, 0.3), _spot(q, 0, 1.5435, 0.0195, 0.0062, 0.3))
     lay((0.60 + 0.3 * look.makeup) * lips, base * q.new_tensor([0.78, 0.36 - 0.1 * look.makeup, 0.38]))
-    lay(0.85 * ((0.0012 - (q[:, 1] - 1.5480).abs()) / 0.001).clamp(0, 1) * (q[:, 0] < 0.0235), base * q.new_tensor([0.25, 0.10, 0.10]))
+    lay(
+        0.85 * ((0.0012 - (q[:, 1] - 1.5480).abs()) / 0.001).clamp(0, 1) * (q[:, 0] < 0.0235),
+        base * q.new_tensor([0.25, 0.10, 0.10]),
+    )
     lay(0.80 * _spot(q, 0.0075, 1.5785, 0.0042, 0.0026, 0.5) * (q[:, 2] > 0.085), base * 0.12)
     lay(0.30 * _spot(q, 0, 1.5765, 0.013, 0.003, 0.8), base * 0.35)
     return colour
@@ -167,7 +187,11 @@ def hair_colour(look: Look, p: Tensor) -> Tensor:
     """Linear albedo [N, 3] of rest points in the hair: strands that run down from the crown."""
     base = linear(p.new_tensor(look.hair))
     around = torch.atan2(p[:, 0], p[:, 2] + 0.02)
-    strands = torch.sin(around * 47 + look.seed) * 0.5 + torch.sin(around * 113 + 5 * p[:, 1]) * 0.3 + torch.sin(around * 229 + 9 * p[:, 1]) * 0.2
+    strands = (
+        torch.sin(around * 47 + look.seed) * 0.5
+        + torch.sin(around * 113 + 5 * p[:, 1]) * 0.3
+        + torch.sin(around * 229 + 9 * p[:, 1]) * 0.2
+    )
     return base * (1 + 0.38 * strands)[:, None].clamp_min(0.2)
 
 
@@ -177,5 +201,3 @@ def shoe_colour(look: Look, p: Tensor) -> Tensor:
     lace = ((p[:, 2] > 0.03) & (p[:, 2] < 0.08) & (p[:, 1] > 0.045) & ((p[:, 2] * 70 % 1) < 0.4)).float()[:, None]
     colour = torch.where((p[:, 1] < 0.016)[:, None], sole, upper)
     return torch.lerp(colour, sole.expand_as(colour), 0.7 * lace)
-
-

@@ -17,13 +17,15 @@ MOTIONS = ("stand", "walk_towards", "walk_past", "turn", "poses", "dance", "rais
 """Motion words."""
 
 ARM_LIMITS = {"out": (-45.0, 178.0), "forward": (-55.0, 175.0), "reach": (0.42, 0.995), "twist": (-70.0, 110.0)}
-"""Arms are steered by where the wrist is: `out` degrees from hanging, sideways; `forward` degrees; `reach` the share of the arm's length from
+"""Arms are steered by where the wrist is: `out` degrees from hanging, sideways; `forward` degrees; `reach` the share of the
+arm's length from
 shoulder to wrist; `twist` degrees the elbow turns about that line, outward positive."""
 
 
 @dataclass
 class Steering:
-    """The words a motion is written in, each [T] or [T, 3] numpy in degrees: `turns` of pelvis, spine, chest, neck, head; `arms` and `legs` per
+    """The words a motion is written in, each [T] or [T, 3] numpy in degrees: `turns` of pelvis, spine, chest, neck, head;
+    `arms` and `legs` per
     side; `yaw` [T]; `travel` [T, 2] metres over the floor (x, z) unless the feet carry the body (`carried`)."""
 
     turns: dict[str, np.ndarray]
@@ -38,8 +40,16 @@ def resting(t: np.ndarray) -> Steering:
     """Standing still, arms hanging."""
     n, o = len(t), np.zeros(len(t))
     turns = {name: np.zeros((n, 3)) for name in ("pelvis", "spine", "chest", "neck", "head")}
-    arms = {f"{side}_{word}": o + value for side in ("left", "right") for word, value in (("out", 13), ("forward", 4), ("reach", 0.975), ("twist", 12), ("curl", 18))}
-    legs = {f"{side}_{word}": o + value for side in ("left", "right") for word, value in (("hip", 0), ("out", 3), ("turn", 6), ("knee", 3))}
+    arms = {
+        f"{side}_{word}": o + value
+        for side in ("left", "right")
+        for word, value in (("out", 13), ("forward", 4), ("reach", 0.975), ("twist", 12), ("curl", 18))
+    }
+    legs = {
+        f"{side}_{word}": o + value
+        for side in ("left", "right")
+        for word, value in (("hip", 0), ("out", 3), ("turn", 6), ("knee", 3))
+    }
     return Steering(turns, arms, legs, o.copy(), np.zeros((n, 2)))
 
 
@@ -86,8 +96,10 @@ def _stride(s: Steering, t: np.ndarray, rng: np.random.Generator, wide: float = 
 
 
 _ARM_POSES = {
-    "hang": (13, 4, 0.975, 12), "hip": (34, -8, 0.62, 62), "pocket": (20, 0, 0.90, 35), "out": (80, 0, 0.97, 0), "up": (165, 5, 0.93, 20),
-    "front": (12, 70, 0.80, 10), "chest": (-24, 62, 0.52, 45), "across": (-30, 44, 0.58, 38), "head": (118, 50, 0.60, 70), "wave": (70, 45, 0.66, 10),
+    "hang": (13, 4, 0.975, 12), "hip": (34, -8, 0.62, 62), "pocket": (20, 0, 0.90, 35), "out": (80, 0, 0.97, 0), "up": (165,
+    5, 0.93, 20),
+    "front": (12, 70, 0.80, 10), "chest": (-24, 62, 0.52, 45), "across": (-30, 44, 0.58, 38), "head": (118, 50, 0.60, 70),
+    "wave": (70, 45, 0.66, 10),
     "behind": (10, -38, 0.80, 40), "belly": (-20, 34, 0.60, 50), "present": (45, 40, 0.82, 0),
 }  # fmt: skip
 
@@ -120,7 +132,9 @@ def _steer(word: str, t: np.ndarray, rng: np.random.Generator) -> Steering:
     elif word == "poses":
         times = [i * 0.85 for i in range(max(2, math.ceil(end / 0.85) + 1))]
         for side in ("left", "right"):
-            names = rng.choice(["hang", "hip", "pocket", "hang", "chest", "head", "behind", "present", "out"], len(times)).tolist()
+            names = rng.choice(
+                ["hang", "hip", "pocket", "hang", "chest", "head", "behind", "present", "out"], len(times)
+            ).tolist()
             _arm_path(s, side, t, times, names, rng)
         s.yaw = through(t, times, rng.uniform(-55, 55, len(times)))
         s.turns["pelvis"][:, 2] += through(t, times, rng.uniform(-7, 7, len(times)))
@@ -143,7 +157,14 @@ def _steer(word: str, t: np.ndarray, rng: np.random.Generator) -> Steering:
     elif word == "raise_arms":
         peak = rng.uniform(0.4, 0.6) * end
         for side in ("left", "right"):
-            _arm_path(s, side, t, [0.0, peak, peak + 0.25, max(end, peak + 0.4)], ["hang", *rng.choice(["up", "out", "head"], 1).repeat(2).tolist(), "hang"], rng)
+            _arm_path(
+                s,
+                side,
+                t,
+                [0.0, peak, peak + 0.25, max(end, peak + 0.4)],
+                ["hang", *rng.choice(["up", "out", "head"], 1).repeat(2).tolist(), "hang"],
+                rng,
+            )
     elif word == "cross_hands":
         times = [0.0, 0.35 * end, 0.65 * end, end]
         pairs = [("chest", "belly"), ("across", "hang"), ("belly", "across"), ("chest", "hang"), ("across", "belly")]
@@ -164,7 +185,8 @@ def _steer(word: str, t: np.ndarray, rng: np.random.Generator) -> Steering:
 
 
 def arm_rotations(side: str, out: Tensor, forward: Tensor, reach: Tensor, twist: Tensor) -> tuple[Tensor, Tensor]:
-    """(shoulder, elbow) rotations [T, 3, 3] that bring the wrist where the words say; angles radians, `reach` share of the arm's length."""
+    """(shoulder, elbow) rotations [T, 3, 3] that bring the wrist where the words say; angles radians, `reach` share of the
+    arm's length."""
     sign = 1.0 if side == "left" else -1.0
     eye = torch.eye(3)
     frame = rotation(eye[0], -forward) @ rotation(eye[2], sign * out)
@@ -200,7 +222,11 @@ def pose_from(s: Steering, rest: Tensor) -> Pose:
         lift = np.clip(np.maximum(words["out"], words["forward"] * 0.6) - 70, 0, 100) * 0.28
         r[:, INDEX[f"{side}_clavicle"]] = rotation(torch.tensor([0.0, 0, sign]), rad(lift))
         shoulder, elbow = arm_rotations(
-            side, rad(words["out"] - lift * (words["out"] > 70)), rad(words["forward"]), torch.tensor(words["reach"], dtype=torch.float32), rad(words["twist"])
+            side,
+            rad(words["out"] - lift * (words["out"] > 70)),
+            rad(words["forward"]),
+            torch.tensor(words["reach"], dtype=torch.float32),
+            rad(words["twist"]),
         )
         r[:, INDEX[f"{side}_shoulder"]], r[:, INDEX[f"{side}_elbow"]] = shoulder, elbow
         curl_axis = rotation(torch.tensor([0.0, 0, 1]), torch.tensor(sign * math.pi / 4))[:, 2] * -sign
@@ -210,7 +236,11 @@ def pose_from(s: Steering, rest: Tensor) -> Pose:
         knee = torch.tensor(s.legs[f"{side}_knee"], dtype=torch.float32).clamp(*LIMITS["knee"][0])
         ankle = (-(hip[:, 0] + knee + tilt)).clamp(*LIMITS["ankle"][0])
         zero = torch.zeros_like(knee)
-        for joint, degrees in (("hip", hip), ("knee", torch.stack([knee, zero, zero], -1)), ("ankle", torch.stack([ankle, zero, zero], -1))):
+        for joint, degrees in (
+            ("hip", hip),
+            ("knee", torch.stack([knee, zero, zero], -1)),
+            ("ankle", torch.stack([ankle, zero, zero], -1)),
+        ):
             r[:, INDEX[f"{side}_{joint}"]] = euler(torch.deg2rad(degrees))
     return _set_down(r, rest, s)
 
@@ -220,7 +250,10 @@ def _soles(rest: Tensor) -> tuple[Tensor, Tensor]:
     points, owners = [], []
     for side in ("left", "right"):
         ankle, toe = rest[INDEX[f"{side}_ankle"]], rest[INDEX[f"{side}_toe"]]
-        points += [torch.stack([ankle[0], torch.tensor(0.0), ankle[2] - 0.035]), torch.stack([toe[0], torch.tensor(0.0), toe[2] - 0.02])]
+        points += [
+            torch.stack([ankle[0], torch.tensor(0.0), ankle[2] - 0.035]),
+            torch.stack([toe[0], torch.tensor(0.0), toe[2] - 0.02]),
+        ]
         points.append(torch.stack([toe[0], torch.tensor(0.002), toe[2] + 0.03]))
         owners += [INDEX[f"{side}_ankle"], INDEX[f"{side}_ankle"], INDEX[f"{side}_toe"]]
     return torch.stack(points), torch.tensor(owners)
@@ -247,7 +280,8 @@ def _set_down(r: Tensor, rest: Tensor, s: Steering) -> Pose:
 
 
 def make_motion(word: str, *, frames: int, fps: float, seed: int, rest: Tensor) -> Pose:
-    """`frames` poses of the motion `word` (one of MOTIONS) at `fps`, for a body whose joints rest at `rest` [J, 3] nominal metres."""
+    """`frames` poses of the motion `word` (one of MOTIONS) at `fps`, for a body whose joints rest at `rest` [J, 3] nominal
+    metres."""
     if word not in MOTIONS:
         raise MisuseError(f"the motion {word!r} is not known; choose one of {', '.join(MOTIONS)}")
     rng = np.random.default_rng([seed, MOTIONS.index(word), 71])

@@ -12,8 +12,10 @@ _EMPTY = torch.iinfo(torch.int64).max
 
 @dataclass(frozen=True)
 class Hits:
-    """What each sample of a picture sees. `covered` [T, H, W] bool; for the N covered samples in order: `frame`, `face` [N] int64,
-    `weights` [N, 3] float32 perspective-correct barycentric weights of the face's corners, `depth` [N] float32 metres along the axis."""
+    """What each sample of a picture sees. `covered` [T, H, W] bool; for the N covered samples in order: `frame`, `face` [N]
+    int64,
+    `weights` [N, 3] float32 perspective-correct barycentric weights of the face's corners, `depth` [N] float32 metres along
+    the axis."""
 
     covered: Tensor
     frame: Tensor
@@ -22,7 +24,9 @@ class Hits:
     depth: Tensor
 
 
-def rasterize(screen: Tensor, faces: Tensor, size: tuple[int, int], *, keep: Tensor | None = None, two_sided: Tensor | None = None) -> Hits:
+def rasterize(
+    screen: Tensor, faces: Tensor, size: tuple[int, int], *, keep: Tensor | None = None, two_sided: Tensor | None = None
+) -> Hits:
     """The nearest triangle at every sample.
 
     `screen` [T, V, 3] float32: x and y in samples (centres at +0.5), and one over the depth in metres (not positive = behind the
@@ -50,7 +54,8 @@ def rasterize(screen: Tensor, faces: Tensor, size: tuple[int, int], *, keep: Ten
 def _set_up(
     screen: Tensor, faces: Tensor, size: tuple[int, int], keep: Tensor | None, two_sided: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """For triangles that touch a sample: (frame, face) ids, box corner, box extent, and planes [N, k, 3] of two weights, 1/depth, keep."""
+    """For triangles that touch a sample: (frame, face) ids, box corner, box extent, and planes [N, k, 3] of two weights,
+    1/depth, keep."""
     height, width = size
     tri = screen[:, faces]  # [T, F, 3, 3]
     a, b, c = tri.unbind(2)
@@ -93,7 +98,14 @@ def _portions(counts: Tensor, most: int) -> list[slice]:
 
 
 def _splat(
-    buffer: Tensor, owner: Tensor, corner: Tensor, extent: Tensor, counts: Tensor, planes: Tensor, faces: int, size: tuple[int, int]
+    buffer: Tensor,
+    owner: Tensor,
+    corner: Tensor,
+    extent: Tensor,
+    counts: Tensor,
+    planes: Tensor,
+    faces: int,
+    size: tuple[int, int],
 ) -> None:
     """Writes the nearest triangle's key into `buffer`: depth order in the high half, face in the low one."""
     height, width = size
@@ -131,7 +143,8 @@ def _weights(screen: Tensor, faces: Tensor, frame: Tensor, face: Tensor, centre:
 
 
 def blend(values: Tensor, faces: Tensor, hits: Hits, where: Tensor | None = None) -> Tensor:
-    """Values of the corners blended at the hits: `values` [V, C] the same in all frames, or [T, V, C]; `where` picks some hits. [N, C]."""
+    """Values of the corners blended at the hits: `values` [V, C] the same in all frames, or [T, V, C]; `where` picks some
+    hits. [N, C]."""
     face, weights, frame = hits.face, hits.weights, hits.frame
     if where is not None:
         face, weights, frame = face[where], weights[where], frame[where]

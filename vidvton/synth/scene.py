@@ -33,7 +33,8 @@ CAMERAS = ("still", "handheld", "zoom", "follow")
 
 @dataclass(frozen=True)
 class CameraScript:
-    """`style` one of CAMERAS, `framing` one of FRAMINGS; `azimuth` degrees around the person, `height` metres, `focal` in picture heights, `roll`
+    """`style` one of CAMERAS, `framing` one of FRAMINGS; `azimuth` degrees around the person, `height` metres, `focal` in
+    picture heights, `roll`
     degrees; `seed` of the hand's wander."""
 
     style: str = "still"
@@ -47,7 +48,8 @@ class CameraScript:
 
 @dataclass(frozen=True)
 class Script:
-    """Everything that decides a clip. `garments` from the skin outward, `sold` the index of the one whose shop picture is made."""
+    """Everything that decides a clip. `garments` from the skin outward, `sold` the index of the one whose shop picture is
+    made."""
 
     seed: int
     frames: int
@@ -72,14 +74,26 @@ class Script:
 def check_size(size: tuple[int, int]) -> None:
     """Refuses sizes the studio does not make: sides must be even, from 64 to 2160 pixels."""
     if any(n < 64 or n > 2160 or n % 2 for n in size):
-        raise MisuseError(f"the size {size[0]}x{size[1]} is not allowed; both sides must be even and from 64 to 2160 pixels, for example 512x384")
+        raise MisuseError(
+            f"the size {size[0]}x{size[1]} is not allowed; both sides must be even and from 64 to 2160 pixels, "
+            "for example 512x384"
+        )
 
 
 def write_script(
-    seed: int, index: int = 0, *, frames: int = 64, size: tuple[int, int] = (512, 384), fps: float = 25.0, motion: str | None = None,
-    garment: str | None = None, category: str | None = None, place: str | None = None,
+    seed: int,
+    index: int = 0,
+    *,
+    frames: int = 64,
+    size: tuple[int, int] = (512, 384),
+    fps: float = 25.0,
+    motion: str | None = None,
+    garment: str | None = None,
+    category: str | None = None,
+    place: str | None = None,
 ) -> Script:
-    """The script of clip `index` of the set `seed`; words given fix that choice, everything else is drawn at random."""  # fmt: skip
+    """The script of clip `index` of the set `seed`; words given fix that choice, everything else is drawn at random."""  #
+    fmt: skip
     check_size(size)
     if frames < 1:
         raise MisuseError(f"a clip of {frames} frames cannot be made; ask for at least 1")
@@ -104,7 +118,9 @@ def write_script(
         style, framing, float(rng.uniform(-20, 20)), float(rng.uniform(0.85, 1.55)), float(rng.uniform(1.5, 2.6)),
         float(rng.normal(0, 0.6)) if style == "handheld" else 0.0, int(rng.integers(1 << 30)),
     )  # fmt: skip
-    return Script(seed, frames, size, fps, look, garments, sold, motion, int(rng.integers(1 << 30)), camera, light, backdrop, sensor)
+    return Script(
+        seed, frames, size, fps, look, garments, sold, motion, int(rng.integers(1 << 30)), camera, light, backdrop, sensor
+    )
 
 
 def with_another_garment(script: Script, seed: int) -> Script:
@@ -142,7 +158,8 @@ def with_another_person(script: Script, seed: int) -> Script:
 
 
 def _aim(script: Script) -> tuple[Camera, tuple[Box, ...]]:
-    """The camera, framed on a person of middle size who does the motion, so that it is the same whoever does it; and what stands about."""
+    """The camera, framed on a person of middle size who does the motion, so that it is the same whoever does it; and what
+    stands about."""
     rest = rest_joints(BodyShape())
     pose = make_motion(script.motion, frames=script.frames, fps=script.fps, seed=script.motion_seed, rest=rest)
     matrices = transforms(rest, pose, 1.0)
@@ -221,7 +238,8 @@ def from_json(values: dict) -> Script:
     look = values["look"]
     return Script(
         **{k: v for k, v in _tuples(values).items() if k in ("seed", "frames", "size", "fps", "sold", "motion", "motion_seed")},
-        look=Look(**(_tuples(look) | {"body": BodyShape(**look["body"])})), garments=tuple(garment(g) for g in values["garments"]),
+        look=Look(**(_tuples(look) | {"body": BodyShape(**look["body"])})), garments=tuple(garment(g) for g in
+        values["garments"]),
         camera=CameraScript(**values["camera"]), light=Light(**values["light"]), backdrop=Backdrop(**_tuples(values["backdrop"])),
         sensor=Sensor(**values["sensor"]),
     )  # fmt: skip
@@ -229,5 +247,3 @@ def from_json(values: dict) -> Script:
 
 def _tuples(values: dict) -> dict:
     return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-
-

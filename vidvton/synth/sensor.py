@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,7 +13,8 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True)
 class Sensor:
-    """`noise` standard deviation of grain in 0-1 at mid grey, `vignette` 0-1 darkening of the corners, `blur` pixels of lens softness,
+    """`noise` standard deviation of grain in 0-1 at mid grey, `vignette` 0-1 darkening of the corners, `blur` pixels of lens
+    softness,
     `quality` of block compression (100 = none)."""
 
     noise: float = 0.008
@@ -64,13 +64,16 @@ def _soften(light: Tensor, sigma: float) -> Tensor:
 
 
 _LUMA = torch.tensor([
-    16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29, 51, 87, 80, 62,
-    18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92, 49, 64, 78, 87, 103, 121, 120, 101, 72, 92, 95, 98, 112, 100, 103, 99,
+    16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29, 51, 87,
+    80, 62,
+    18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92, 49, 64, 78, 87, 103, 121, 120, 101, 72, 92, 95, 98,
+    112, 100, 103, 99,
 ], dtype=torch.float32)  # fmt: skip
 
 
 def compress(picture: Tensor, quality: int) -> Tensor:
-    """`picture` [n, 3, H, W] 0-1 after JPEG's transform and quantisation at `quality` 1-99 (blocks of 8, chroma at full size, Annex K table)."""
+    """`picture` [n, 3, H, W] 0-1 after JPEG's transform and quantisation at `quality` 1-99 (blocks of 8, chroma at full
+    size, Annex K table)."""
     n, _, height, width = picture.shape
     down, right = -height % 8, -width % 8
     matrix = picture.new_tensor([[0.299, 0.587, 0.114], [-0.1687, -0.3313, 0.5], [0.5, -0.4187, -0.0813]])

@@ -32,8 +32,10 @@ def wear(cloth: Cloth, spec: GarmentSpec, flat: Tensor, metres_per_sample: float
 
 @dataclass(frozen=True)
 class ShopPicture:
-    """A garment laid flat. `image` [3, H, W] uint8 on white; `alpha` [H, W] float32 0-1; `parts` [H, W] uint8 `values.Part` (zero where the
-    inside of the back shows); `landmarks` [L, 3] float32 (x, y, score) in the order of values.LANDMARKS; `to_pixels` (scale, left, top):
+    """A garment laid flat. `image` [3, H, W] uint8 on white; `alpha` [H, W] float32 0-1; `parts` [H, W] uint8 `values.Part`
+    (zero where the
+    inside of the back shows); `landmarks` [L, 3] float32 (x, y, score) in the order of values.LANDMARKS; `to_pixels` (scale,
+    left, top):
     a flat coordinate (x, y) in metres lies at pixel (left + scale * x, top - scale * y), x negated in the back view."""
 
     image: Tensor
@@ -44,7 +46,8 @@ class ShopPicture:
 
 
 def shop_picture(g: Pattern, cloth: Cloth, figure: Figure, size: tuple[int, int], *, back: bool = False) -> ShopPicture:
-    """The front (or `back`) view of a garment at (height, width) `size`. `figure` is the garment alone, from `figure.garment_figure`."""
+    """The front (or `back`) view of a garment at (height, width) `size`. `figure` is the garment alone, from
+    `figure.garment_figure`."""
     height, width = size
     kept = figure.keep[figure.faces].amax(-1) > 0
     used = figure.flat[torch.unique(figure.faces[kept])]
@@ -62,7 +65,9 @@ def shop_picture(g: Pattern, cloth: Cloth, figure: Figure, size: tuple[int, int]
     for side, depth in ((this_side, 2.0), (~this_side, 1.0)):
         screen = torch.cat([grid, (depth + 0.5 * raise_)[:, None].clamp_min(0.1)], -1)[None]
         faces = figure.faces[side]
-        layers.append((rasterize(screen, faces, fine, keep=figure.keep, two_sided=torch.ones(len(faces), dtype=torch.bool)), faces, side))
+        layers.append(
+            (rasterize(screen, faces, fine, keep=figure.keep, two_sided=torch.ones(len(faces), dtype=torch.bool)), faces, side)
+        )
     colour, piece = torch.zeros(*fine, 3), torch.zeros(fine, dtype=torch.uint8)
     cover = torch.zeros(fine)
     for (hits, faces, side), inside in zip(reversed(layers), (True, False)):
@@ -84,7 +89,9 @@ def shop_picture(g: Pattern, cloth: Cloth, figure: Figure, size: tuple[int, int]
     points[:, 0] = left + scale * mirror * points[:, 0]
     points[:, 1] = top - scale * points[:, 1]
     points = points * (points[:, 2:] > 0)
-    return ShopPicture((image * 255).round().to(torch.uint8), alpha.contiguous(), piece[::2, ::2].contiguous(), points, (scale, left, top))
+    return ShopPicture(
+        (image * 255).round().to(torch.uint8), alpha.contiguous(), piece[::2, ::2].contiguous(), points, (scale, left, top)
+    )
 
 
 def _soft_light(normal: Tensor) -> Tensor:
@@ -99,7 +106,8 @@ def lay_flat(g: Pattern, voxel: float = 0.010) -> Figure:
 
 
 def landmarks_of(g: Pattern) -> Tensor:
-    """[L, 3] flat x, y in metres and a score, rows as values.LANDMARKS of the garment's category; score 0 where it has not got one."""
+    """[L, 3] flat x, y in metres and a score, rows as values.LANDMARKS of the garment's category; score 0 where it has not
+    got one."""
     names = LANDMARKS[g.spec.category]
     points = _lower_marks(g) if g.spec.category == "lower" else _upper_marks(g)
     rows = []

@@ -41,14 +41,16 @@ LIMITS = {
     "ankle": ((-35, 45), (-20, 20), (-15, 15)),
     "toe": ((-45, 20), (0, 0), (0, 0)),
 }
-"""Degrees about x (positive tips forward or folds a knee), y and z per joint; z of a hip is outward. Arms are limited in their own
+"""Degrees about x (positive tips forward or folds a knee), y and z per joint; z of a hip is outward. Arms are limited in
+their own
 words (`motion.ARM_LIMITS`) because three angles about fixed axes do not describe a shoulder well."""
 
 
 @dataclass(frozen=True)
 class Pose:
     """Joint rotations over time. `rotations` [T, J, 3, 3] local (about axes parallel to the world's in the rest pose),
-    `root` [T, 3] where the rest pose's origin (between the feet, on the floor) goes, metres, before the body's own size is applied."""
+    `root` [T, 3] where the rest pose's origin (between the feet, on the floor) goes, metres, before the body's own size is
+    applied."""
 
     rotations: Tensor
     root: Tensor
@@ -80,7 +82,8 @@ def limited(name: str, degrees: Tensor) -> Tensor:
 
 
 def transforms(rest: Tensor, pose: Pose, scale: float) -> Tensor:
-    """[T, J, 3, 4] matrices that carry rest-pose points to the world, given joints at `rest` [J, 3] and the body's size `scale`."""
+    """[T, J, 3, 4] matrices that carry rest-pose points to the world, given joints at `rest` [J, 3] and the body's size
+    `scale`."""
     placed: list[tuple[Tensor, Tensor]] = []
     for j, parent in enumerate(PARENTS):
         turn = pose.rotations[:, j]

@@ -73,7 +73,8 @@ def capsule(p: Tensor, a: Tensor, b: Tensor, ra: float, rb: float) -> Tensor:
 
 
 def tube(p: Tensor, a: Tensor, axis: Tensor, profile: Table, squash: float = 1.0, across: Tensor | None = None) -> Tensor:
-    """Distance to a limb: starts at `a`, runs along unit `axis`, radius `profile(metres along)`; `squash` thins it along unit `across`."""
+    """Distance to a limb: starts at `a`, runs along unit `axis`, radius `profile(metres along)`; `squash` thins it along
+    unit `across`."""
     q = p - a
     t = (q @ axis).clamp(profile.low, profile.high)
     rest = q - t[:, None] * axis
@@ -95,7 +96,8 @@ def oval_stack(p: Tensor, profile: Table, exponent: float = 2.3) -> Tensor:
 
 @dataclass(frozen=True)
 class Surface:
-    """Triangles in the rest pose: `points` [V, 3], `normals` [V, 3] float32 metres, `faces` [F, 3] int64, counter-clockwise from outside."""
+    """Triangles in the rest pose: `points` [V, 3], `normals` [V, 3] float32 metres, `faces` [F, 3] int64, counter-clockwise
+    from outside."""
 
     points: Tensor
     normals: Tensor
@@ -128,7 +130,8 @@ def _sample(field: Field, low: Tensor, shape: tuple[int, ...], voxel: float) -> 
 
 
 def surface_nets(field: Field, low: list[float], high: list[float], voxel: float) -> Surface:
-    """The zero surface of `field` inside the box, as triangles about `voxel` metres wide (naive surface nets, then two Newton steps)."""
+    """The zero surface of `field` inside the box, as triangles about `voxel` metres wide (naive surface nets, then two
+    Newton steps)."""
     origin = torch.tensor(low, dtype=torch.float32)
     shape = tuple(int(np.ceil((b - a) / voxel)) + 1 for a, b in zip(low, high))
     values = _sample(field, origin, shape, voxel)

@@ -19,7 +19,8 @@ from vidvton.synth.skeleton import Pose, transforms
 @dataclass(frozen=True)
 class Performance:
     """A person who moves, before any camera. `matrices` [T, J, 3, 4], `joints` [T, J, 3] and `keypoints` [T, 33, 3] world metres;
-    `folds` per garment with the corners they belong to; `rings` per garment or None; `trail` [T, J, 3] world metres; `cloths` per garment."""
+    `folds` per garment with the corners they belong to; `rings` per garment or None; `trail` [T, J, 3] world metres;
+    `cloths` per garment."""
 
     dressed: Dressed
     pose: Pose
@@ -59,7 +60,9 @@ def perform(dressed: Dressed, pose: Pose, fps: float, cloths: tuple[Cloth, ...])
         corners = corners_of(dressed.figure, GARMENT + i)
         folds.append((corners, crease(g, dressed.figure.points[corners], dressed.figure.keep[corners])))
         rings.append(swing_skirt(g, matrices, joints, fps, scale) if g.spec.is_skirt else None)
-    return Performance(dressed, pose, matrices, joints, keypoints, tuple(folds), tuple(rings), lag(joints, fps), drives(pose), cloths)
+    return Performance(
+        dressed, pose, matrices, joints, keypoints, tuple(folds), tuple(rings), lag(joints, fps), drives(pose), cloths
+    )
 
 
 def corners_at(p: Performance, frames: Tensor) -> tuple[Tensor, Tensor]:

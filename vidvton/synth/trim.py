@@ -96,7 +96,9 @@ def _sew_trousers(g: Pattern, front: _Sewing, back: _Sewing, x: Tensor, y: Tenso
     for sign in (-1, 1):
         curve = torch.hypot((x - sign * 0.19) / 0.085, (y - spec.waist + 0.025) / 0.10) - 1
         front.lay(_line(curve * 0.085, 0.0015) * (y < spec.waist - 0.034), seam)
-        back.lay(_outline(torch.maximum(_box(x, y, sign * 0.095, spec.waist - 0.155, 0.055, 0.065), -0.02 * torch.ones_like(x))), seam)
+        back.lay(
+            _outline(torch.maximum(_box(x, y, sign * 0.095, spec.waist - 0.155, 0.055, 0.065), -0.02 * torch.ones_like(x))), seam
+        )
         inner = 0.11 + 0.07 * (0.905 - y).clamp_min(0)
         if spec.fabric.motif == "bars":  # a stripe down the side
             edge = (x - sign * (inner + 0.115)).abs()

@@ -1,4 +1,5 @@
-"""What is known of every pixel: labels, masks, surface and garment coordinates, depth, normals, exact flow, joints, the agnostic region."""
+"""What is known of every pixel: labels, masks, surface and garment coordinates, depth, normals, exact flow, joints, the
+agnostic region."""
 
 from __future__ import annotations
 
@@ -22,14 +23,21 @@ FLOW_STEP = 1 / 64
 class Truth:
     """Truth of T frames; pictures are [T, H, W] at pixel centres, flow [T, H, W, 2] as (dx, dy) in pixels.
 
-    `labels` uint8 CIHP-20; `person` bool; `garment` uint8: 0 none, else 1 + the layer of the garment seen; `piece` uint8 `values.Part` of
-    it; `garment_xy` float16 [T, H, W, 2] flat metres (the shop picture's own coordinates, x to the picture's right in the front view) and
-    `garment_back` bool, from the back side of the flat garment; `part` uint8 body surface (body.PARTS) and `part_uv` uint8 [T, H, W, 2] in
-    1/255; `depth` float32 metres along the camera's axis (60 = sky); `normal` int8 [T, H, W, 3] in camera axes (x right, y down, z
-    forward) in 1/127, zero off the person; `light` uint8, 255 = full key light; `flow_forward` and `flow_backward` int16 in FLOW_STEP
-    pixels to the next and the previous frame (zero in the last and the first), `hidden_forward` and `hidden_backward` bool: what is
+    `labels` uint8 CIHP-20; `person` bool; `garment` uint8: 0 none, else 1 + the layer of the garment seen; `piece` uint8
+    `values.Part` of
+    it; `garment_xy` float16 [T, H, W, 2] flat metres (the shop picture's own coordinates, x to the picture's right in the
+    front view) and
+    `garment_back` bool, from the back side of the flat garment; `part` uint8 body surface (body.PARTS) and `part_uv` uint8
+    [T, H, W, 2] in
+    1/255; `depth` float32 metres along the camera's axis (60 = sky); `normal` int8 [T, H, W, 3] in camera axes (x right, y
+    down, z
+    forward) in 1/127, zero off the person; `light` uint8, 255 = full key light; `flow_forward` and `flow_backward` int16 in
+    FLOW_STEP
+    pixels to the next and the previous frame (zero in the last and the first), `hidden_forward` and `hidden_backward` bool:
+    what is
     seen here is covered or out of the picture there; `keypoints` float32 [T, 33, 3] x, y in pixels and visibility 0 or 1;
-    `keypoints_3d` float32 [T, 33, 3] metres in camera axes; `joints_3d` float32 [T, 23, 3] the same for skeleton.JOINTS; `region` bool,
+    `keypoints_3d` float32 [T, 33, 3] metres in camera axes; `joints_3d` float32 [T, 23, 3] the same for skeleton.JOINTS;
+    `region` bool,
     the agnostic region of the target garment; `yaw` float32 [T] as in PoseTrack.
     """
 
@@ -119,7 +127,8 @@ def sight(plate: Plate) -> Sight:
 def flow_to(shot: Shot, seen: Sight, step: int, depth: Tensor) -> tuple[Tensor, Tensor]:
     """(flow [n, H, W, 2] float32 pixels, hidden [n, H, W] bool) from the frames of a plate to those `step` (+1 or -1) later.
 
-    `depth` [T, H, W] metres of the whole shot. The person's points are the same places on the same triangles, the backdrop's the same
+    `depth` [T, H, W] metres of the whole shot. The person's points are the same places on the same triangles, the backdrop's
+    the same
     points of the world, moved by their own speed. Hidden: outside the picture, or nothing seen there lies at the point's depth.
     """
     device = seen.point.device
@@ -205,5 +214,6 @@ def _limbs(shot: Shot) -> Tensor:
 
 
 def camera_table(camera: Camera) -> dict[str, list]:
-    """The camera as plain lists, for a manifest: world to camera rotations, centres in metres, focal lengths in picture heights."""
+    """The camera as plain lists, for a manifest: world to camera rotations, centres in metres, focal lengths in picture
+    heights."""
     return {"rotation": camera.rotation.tolist(), "centre": camera.centre.tolist(), "focal": camera.focal.tolist()}
