@@ -68,16 +68,22 @@ def draw(points: np.ndarray, unit: float, size: tuple[int, int], *, top=TOP, wid
         cv2.fillPoly(mask, [np.round(ends).astype(int)], 1)
         put(mask, TROUSERS, "skirt")
     mask = np.zeros(size, np.uint8)
-    cv2.ellipse(mask, tuple(np.round(p[0] - (0, 0.06 * unit)).astype(int)), (round(0.2 * unit), round(0.26 * unit)), 0, 0, 360, 1, -1)
+    cv2.ellipse(
+        mask, tuple(np.round(p[0] - (0, 0.06 * unit)).astype(int)), (round(0.2 * unit), round(0.26 * unit)), 0, 0, 360, 1, -1
+    )
     put(mask, HAIR, "hair")
     line(neck - (0, 0.25 * unit), neck, 0.09, SKIN, "torso_skin")
     mask = np.zeros(size, np.uint8)
-    cv2.ellipse(mask, tuple(np.round(p[0] + (0, 0.02 * unit)).astype(int)), (round(0.14 * unit), round(0.19 * unit)), 0, 0, 360, 1, -1)
+    cv2.ellipse(
+        mask, tuple(np.round(p[0] + (0, 0.02 * unit)).astype(int)), (round(0.14 * unit), round(0.19 * unit)), 0, 0, 360, 1, -1
+    )
     put(mask, SKIN, "face")
     side = np.array([unit, 0.0])
     hull = np.array([neck - side * 0.4, neck + side * 0.4, pelvis + side * 0.33 * wide, pelvis - side * 0.33 * wide])
     mask = np.zeros(size, np.uint8)
-    cv2.fillPoly(mask, [np.round(hull + [(0, -0.04 * unit), (0, -0.04 * unit), (0, 0.08 * unit), (0, 0.08 * unit)]).astype(int)], 1)
+    cv2.fillPoly(
+        mask, [np.round(hull + [(0, -0.04 * unit), (0, -0.04 * unit), (0, 0.08 * unit), (0, 0.08 * unit)]).astype(int)], 1
+    )
     put(mask, top, "upper")
     for name, (shoulder, elbow, wrist, finger) in (("right_arm", (12, 14, 16, 20)), ("left_arm", (11, 13, 15, 19))):
         line(p[elbow], p[wrist], 0.07, SKIN, name)

@@ -42,7 +42,9 @@ def test_facts_of_the_shot(drawn):
     assert appearance.head and not (appearance.dress or appearance.skirt or appearance.bare)
 
 
-@pytest.mark.parametrize("how", [{"long_sleeve": True}, {"top": (235, 232, 228)}, {"top": (70, 20, 30)}, {"top": (215, 205, 170)}])
+@pytest.mark.parametrize(
+    "how", [{"long_sleeve": True}, {"top": (235, 232, 228)}, {"top": (70, 20, 30)}, {"top": (215, 205, 170)}]
+)
 def test_other_tops(how):
     frames, pose, silhouettes, labels = clip(3, **how)
     appearance = learn_appearance(frames, pose, silhouettes)
@@ -135,13 +137,16 @@ def test_photo_of_grace_hopper():
     photo = np.array(Image.open(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg").convert("RGB"))
     h, w = photo.shape[:2]
     points = joints(0.55 * h, (0.5 * w, 0.62 * h))
-    for j, (x, y) in {0: (0.52, 0.35), 2: (0.57, 0.29), 5: (0.45, 0.29), 7: (0.66, 0.32), 8: (0.36, 0.32), 9: (0.57, 0.42), 10: (0.47, 0.42),
-                      11: (0.86, 0.68), 12: (0.16, 0.68)}.items():  # fmt: skip
+    seen = {0: (0.52, 0.35), 2: (0.57, 0.29), 5: (0.45, 0.29), 7: (0.66, 0.32), 8: (0.36, 0.32), 9: (0.57, 0.42),
+            10: (0.47, 0.42), 11: (0.86, 0.68), 12: (0.16, 0.68)}  # fmt: skip
+    for j, (x, y) in seen.items():
         points[j, :2] = (x * w, y * h)
     points[13:, 2] = 0
     mask = np.zeros((h, w), np.uint8)
     cv2.ellipse(mask, (int(0.51 * w), int(0.32 * h)), (int(0.2 * w), int(0.24 * h)), 0, 0, 360, 255, -1)
-    cv2.fillPoly(mask, [(np.array([[0.4, 0.5], [0.62, 0.5], [0.93, 0.65], [1, 1], [0.02, 1], [0.1, 0.65]]) * (w, h)).astype(int)], 255)
+    cv2.fillPoly(
+        mask, [(np.array([[0.4, 0.5], [0.62, 0.5], [0.93, 0.65], [1, 1], [0.02, 1], [0.1, 0.65]]) * (w, h)).astype(int)], 255
+    )
     mask = cv2.GaussianBlur(mask, (0, 0), 4)
     frames, masks, pose = from_arrays(photo[None]), torch.from_numpy(mask[None]), track(points[None])
     found = parse_frames(frames, pose, masks, learn_appearance(frames, pose, masks))[0].numpy()

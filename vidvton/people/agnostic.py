@@ -1,4 +1,4 @@
-"""Clothing-agnostic frames: everything a new garment may need is greyed, so widely and roundly that the old one cannot be read off.
+"""Clothing-agnostic frames: all that a new garment may need is greyed, so roundly that the old one cannot be read off.
 
 After TryOnDiffusion (grey, then paste back what is not the garment) and HR-VITON (strokes along the limbs scaled by the body, hands
 kept), with hair kept too and the region steady in time.
@@ -26,7 +26,8 @@ _WORN = {"upper": ("upper", "coat"), "lower": ("pants", "skirt"), "full": ("uppe
 
 
 def old_garment(labels: Tensor, pose: PoseTrack, category: str) -> Tensor:
-    """[T, h, w] bool: the pixels of what a garment of `category` replaces. `labels` [T, h, w] uint8 CIHP; `pose` in the same pixels.
+    """[T, h, w] bool: the pixels of what a garment of `category` replaces. `labels` [T, h, w] uint8 CIHP; `pose` in the same
+    pixels.
 
     Upper: upper and coat, and a dress above the waist; lower: pants and skirt, and a dress below it; full: all of them.
     """
@@ -61,9 +62,9 @@ def _body(pose: PoseTrack, t: int) -> Body | None:
 def make_agnostic(clip: Clip, person: PersonTrack, category: str) -> AgnosticFrames:
     """The clip with the region of a new garment of `category` greyed, that region, and a quality per frame.
 
-    Kept inside the region: hair, face, hands, shoes and what is held; for a lower garment the upper one and the arms; for an upper
-    garment the lower one from below the hips. A frame without a person has an empty region and quality 0. The region of a frame
-    depends on at most 3 frames on either side, all of the same shot.
+    Kept inside the region: hair, face, hands, shoes and what is held; for a lower garment the upper one and the arms; for an
+    upper garment the lower one from below the hips. A frame without a person has an empty region and quality 0. The region of
+    a frame depends on at most 3 frames on either side, all of the same shot.
     """
     if category not in CATEGORIES:
         raise MisuseError(f"garment category {category!r} is not known, expected one of {', '.join(CATEGORIES)}")
@@ -122,7 +123,9 @@ def _torso(body: Body, stroke) -> None:
     across = np.array([-body.down[1], body.down[0]])
     shoulder, hip = body.width[0] * 0.8, max(body.width[1] * 0.85, body.width[0] * 0.7)
     for s in (-1, 1):
-        stroke(body.neck + across * s * shoulder * 0.75 + body.down * 0.06 * body.unit, body.pelvis + across * s * hip * 0.6, 0.18)
+        stroke(
+            body.neck + across * s * shoulder * 0.75 + body.down * 0.06 * body.unit, body.pelvis + across * s * hip * 0.6, 0.18
+        )
     stroke(body.neck - body.down * 0.02 * body.unit, body.pelvis, 0.19)
     stroke(body.neck + across * shoulder, body.neck - across * shoulder, 0.13)
 
@@ -211,8 +214,8 @@ def _enlarge(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _quality(pose: float, old: np.ndarray, region: np.ndarray, labels: np.ndarray, body: Body) -> float:
-    """0-1: the pose's own quality, times how much of the old garment the region covers, times whether the person's labels are as large
-    as a body of this size must be."""
+    """0-1: the pose's own quality, times how much of the old garment the region covers, times whether the person's labels are
+    as large as a body of this size must be."""
     covered = float((old & region).sum()) / max(int(old.sum()), 1) if old.any() else 0.8
     area = float((labels > 0).sum()) / body.unit**2
     plausible = float(np.clip(area / 0.4, 0, 1))

@@ -1,4 +1,5 @@
-"""What the person of one shot looks like: colours of skin, hair and garments, how far sleeves and legs reach, dress or two pieces.
+"""What the person of one shot looks like: colours of skin, hair and garments, how far sleeves and legs reach, dress or two
+pieces.
 
 Learned from a few frames without labels: seeds from the places where a surface is almost certain, then a few rounds of
 expectation-maximisation between colours, places on the body and pixels.
@@ -42,8 +43,8 @@ _ROUNDS = 4
 
 @dataclass(frozen=True)
 class Appearance:
-    """One shot's person. `colours` [SURFACES, bins] float32 log densities of Lab bins; `places` where on the body each surface lies;
-    `sleeve` and `leg` how far the garments reach along the limb (0 shoulder or hip, 1 elbow or knee, 2 wrist or ankle);
+    """One shot's person. `colours` [SURFACES, bins] float32 log densities of Lab bins; `places` where on the body each surface
+    lies; `sleeve` and `leg` how far the garments reach along the limb (0 shoulder or hip, 1 elbow or knee, 2 wrist or ankle);
     `waist` where the lower garment begins along the torso (0 shoulders, 1 hips); `dress` one garment above and below the waist;
     `skirt` the lower garment joins the legs; `bare` no upper garment; `head` whether the head is in the picture."""
 
@@ -92,8 +93,8 @@ def learn_appearance(frames: Tensor, pose: PoseTrack, silhouettes: Tensor | np.n
     pictures, masks = as_arrays(frames), np.asarray(silhouettes)
     if len(pictures) != len(pose) or masks.shape != pictures.shape[:3]:
         raise MisuseError(
-            f"learning an appearance takes frames, poses and silhouettes of one length and size, got frames {pictures.shape[:3]}, "
-            f"{len(pose)} poses and silhouettes {masks.shape}"
+            f"learning an appearance takes frames, poses and silhouettes of one length and size, "
+            f"got frames {pictures.shape[:3]}, {len(pose)} poses and silhouettes {masks.shape}"
         )
     samples = [s for s in (_sample(pictures[i], masks[i], pose, i) for i in range(len(pose))) if s is not None]
     if not samples:
@@ -135,7 +136,9 @@ def _seeds(samples: list[_Sample], size: tuple[int, int]) -> dict[int, np.ndarra
         chest.append(clear * (z.v > 0.06) * (z.v < 0.72) * (z.lat < 0.85) * (1 - z.nape) * (1 - 0.7 * (arms > 0.4)))
         sleeves.append(clear * sum(z.arm[i] ** 2 * (z.arm_bin[i] < LIMB * 0.2) for i in (0, 1)) * (z.v > -0.05))
         hips.append(clear * (z.v > 0.98) * (z.v < 1.15) * (z.lat < 0.9) * (1 - arms))
-        thighs.append(clear * sum(z.leg[i] ** 2 * (z.leg_bin[i] >= LIMB * 0.1) * (z.leg_bin[i] < LIMB * 0.45) for i in (0, 1)) * (z.v > 0.9))
+        thighs.append(
+            clear * sum(z.leg[i] ** 2 * (z.leg_bin[i] >= LIMB * 0.1) * (z.leg_bin[i] < LIMB * 0.45) for i in (0, 1)) * (z.v > 0.9)
+        )
         feet.append(sure * np.maximum(*z.foot) ** 2 * (legs < 0.6))
         inside = s.body.face is not None and 0 <= s.body.face[0] < size[1] and 0 <= s.body.face[1] < size[0]
         crowns.append(sure * (z.v < -0.08) * (1 - z.face) ** 2 * (z.head if inside else 0.2 * z.nape))
@@ -173,9 +176,11 @@ def _seeds(samples: list[_Sample], size: tuple[int, int]) -> dict[int, np.ndarra
 
 
 def _beside(samples: list[_Sample], models: dict[int, np.ndarray]) -> list[np.ndarray]:
-    """Weights of what the person carries: in the silhouette by a hand, on no part of the body, and of a colour rare on garments and skin
-    (a poncho is not on the body either, but its colour is on the arms)."""
-    common = gaussian_filter(np.maximum.reduce([models[SKIN], models[UPPER], models[LOWER]]).reshape(SIDE, SIDE, SIDE), 1.5).ravel()
+    """Weights of what the person carries: in the silhouette by a hand, on no part of the body, and of a colour rare on
+    garments and skin (a poncho is not on the body either, but its colour is on the arms)."""
+    common = gaussian_filter(
+        np.maximum.reduce([models[SKIN], models[UPPER], models[LOWER]]).reshape(SIDE, SIDE, SIDE), 1.5
+    ).ravel()
     rare = 1 / (1 + (common / 30) ** 3)  # widened, so that the shades of a garment's colour count as the garment's
     out = []
     for s in samples:
@@ -222,7 +227,8 @@ def _settle(samples: list[_Sample], size: tuple[int, int]) -> Appearance:
 
 
 def _table(models: dict[int, np.ndarray], alike: float = 0.0) -> np.ndarray:
-    """[SURFACES, bins] log densities. A garment, and a thing more so, may have a colour never seen before; skin and hair may not."""
+    """[SURFACES, bins] log densities. A garment, and a thing more so, may have a colour never seen before; skin and hair may
+    not."""
     out = np.stack([log_likelihood(models[c]) for c in range(SURFACES)])
     for c, floor in ((UPPER, 0.12), (LOWER, 0.12), (SHOE, 0.12), (THING, 0.4)):
         out[c] = np.log(models[c] * (1 - floor) + floor)
@@ -235,13 +241,18 @@ def _table(models: dict[int, np.ndarray], alike: float = 0.0) -> np.ndarray:
 
 def _one_long_top(samples: list[_Sample], models: dict[int, np.ndarray]) -> bool:
     """Whether a top hangs below the picture's edge: hips like the chest, and no leg to be seen that could be anything else."""
-    thighs = [sum(float((z.leg[i] * (z.leg_bin[i] >= LIMB * 0.25) * (s.person > 0.5)).sum()) for i in (0, 1)) for s in samples for z in [s.zones]]
+    thighs = [
+        sum(float((z.leg[i] * (z.leg_bin[i] >= LIMB * 0.25) * (s.person > 0.5)).sum()) for i in (0, 1))
+        for s in samples
+        for z in [s.zones]
+    ]
     seen = [t / (s.body.unit / _STEP) ** 2 for t, s in zip(thighs, samples)]
     return float(np.median(seen)) < 0.15 and overlap(models[UPPER], models[LOWER]) > 0.65
 
 
 def _recolour(samples: list[_Sample], posteriors: list[np.ndarray], before: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
-    """The colour models again, each from the pixels that are it and lie where it may lie (a model must not creep into its neighbour)."""
+    """The colour models again, each from the pixels that are it and lie where it may lie (a model must not creep into its
+    neighbour)."""
     bins = np.concatenate([s.bins.ravel() for s in samples])
     sure = np.concatenate([(s.person > 0.6).ravel() for s in samples])
     limbs, crown = [], []
@@ -279,7 +290,11 @@ def _head_share(samples: list[_Sample], size: tuple[int, int]) -> float:
         if s.body.face is not None:
             x, y = s.body.face
             col, row = int(x / _STEP), int(y / _STEP)
-            if 0 <= x < size[1] and 0 <= y < size[0] and s.person[min(row, s.person.shape[0] - 1), min(col, s.person.shape[1] - 1)] > 0.5:
+            if (
+                0 <= x < size[1]
+                and 0 <= y < size[0]
+                and s.person[min(row, s.person.shape[0] - 1), min(col, s.person.shape[1] - 1)] > 0.5
+            ):
                 inside += 1
     return inside / len(samples)
 
@@ -305,8 +320,8 @@ def _lower_facts(samples: list[_Sample], posteriors: list[np.ndarray], models: d
 
 
 def _between_legs(body: Body, post: np.ndarray) -> float | None:
-    """How far the lower garment fills the gap between the legs where it covers both and they stand apart; None when nowhere. Trousers
-    let something else through at least once along the way, a skirt nowhere."""
+    """How far the lower garment fills the gap between the legs where it covers both and they stand apart; None when nowhere.
+    Trousers let something else through at least once along the way, a skirt nowhere."""
     if body.legs[0] is None or body.legs[1] is None:
         return None
 

@@ -24,8 +24,8 @@ def bins_of(rgb: np.ndarray) -> np.ndarray:
 
 
 def density(bins: np.ndarray, weights: np.ndarray, *, prior: np.ndarray | None = None, prior_mass: float = 0.0) -> np.ndarray:
-    """[SIDE^3] float32 density over the uniform one, of `bins` weighed by `weights`, smoothed by about one bin; `prior` (a density
-    too) counts as `prior_mass` of weight. Uniform when there is nothing to count."""
+    """[SIDE^3] float32 density over the uniform one, of `bins` weighed by `weights`, smoothed by about one bin; `prior` (a
+    density too) counts as `prior_mass` of weight. Uniform when there is nothing to count."""
     counts = np.bincount(bins.ravel(), weights.ravel().astype(np.float64), minlength=SIDE**3)
     counts = gaussian_filter(counts.reshape(SIDE, SIDE, SIDE), (1.3, 0.9, 0.9), mode="nearest").ravel()
     mass = counts.sum()
@@ -56,7 +56,8 @@ def _centres() -> tuple[np.ndarray, np.ndarray]:
 
 @cache
 def skin_in_general() -> np.ndarray:
-    """Density of human skin of all tones: a broad bell in Cr and Cb (Hsu et al. 2002 put it near 152 and 107), not too dark or white."""
+    """Density of human skin of all tones: a broad bell in Cr and Cb (Hsu et al. 2002 put it near 152 and 107), not too dark or
+    white."""
     lab, ycc = _centres()
     bell = np.exp(-0.5 * (((ycc[:, 1] - 153) / 10) ** 2 + ((ycc[:, 2] - 106) / 10) ** 2))
     light = 1 / (1 + np.exp(-(lab[:, 0] - 50) / 8)) * 1 / (1 + np.exp((lab[:, 0] - 242) / 4))

@@ -12,8 +12,8 @@ from ..frames import as_arrays, from_arrays
 from ..values import PoseTrack
 
 _PALETTE = np.array([
-    (0, 0, 0), (128, 0, 0), (255, 0, 0), (0, 85, 0), (170, 0, 51), (255, 85, 0), (0, 0, 85), (0, 119, 221), (85, 85, 0), (0, 85, 85),
-    (85, 51, 0), (52, 86, 128), (0, 128, 0), (0, 0, 255), (51, 170, 221), (0, 255, 255), (85, 255, 170), (170, 255, 85),
+    (0, 0, 0), (128, 0, 0), (255, 0, 0), (0, 85, 0), (170, 0, 51), (255, 85, 0), (0, 0, 85), (0, 119, 221), (85, 85, 0),
+    (0, 85, 85), (85, 51, 0), (52, 86, 128), (0, 128, 0), (0, 0, 255), (51, 170, 221), (0, 255, 255), (85, 255, 170), (170, 255, 85),
     (255, 255, 0), (255, 170, 0),
 ], np.uint8)  # fmt: skip
 
@@ -29,8 +29,8 @@ _BONES = (
 
 
 def draw_skeleton(pose: PoseTrack, size: tuple[int, int]) -> Tensor:
-    """[T, 3, H, W] uint8: each frame's skeleton on black in OpenPose's colours, lines as thick as the picture is large. Joints with
-    a score under 0.3 and frames without a person are left out. `size` (height, width) must be that of the pose's pixels."""
+    """[T, 3, H, W] uint8: each frame's skeleton on black in OpenPose's colours, lines as thick as the picture is large. Joints
+    with a score under 0.3 and frames without a person are left out. `size` (height, width) must be that of the pose's pixels."""
     height, width = size
     out = np.zeros((len(pose), height, width, 3), np.uint8)
     thick = max(1, round(min(size) / 120))
@@ -39,12 +39,12 @@ def draw_skeleton(pose: PoseTrack, size: tuple[int, int]) -> Tensor:
             continue
         points = {j: row for j, row in enumerate(pose.keypoints[t].numpy())}
         for name, pair in ((-1, (11, 12)), (-2, (23, 24))):
-            points[name] = np.minimum.reduce([points[pair[0]], points[pair[1]]]) * 0 + (points[pair[0]] + points[pair[1]]) / 2
+            points[name] = (points[pair[0]] + points[pair[1]]) / 2
             points[name][2] = min(points[pair[0]][2], points[pair[1]][2])
         for a, b, colour in _BONES:
             if points[a][2] >= _SEEN and points[b][2] >= _SEEN:
                 cv2.line(out[t], _pixel(points[a]), _pixel(points[b]), colour, thick, cv2.LINE_AA)
-        for a, b, colour in _BONES:
+        for _, b, colour in _BONES:
             if points[b][2] >= _SEEN:
                 cv2.circle(out[t], _pixel(points[b]), thick + 1, colour, -1, cv2.LINE_AA)
     return from_arrays(out)

@@ -56,7 +56,8 @@ class Follower:
         self._flow.setFinestScale(1)
 
     def way(self, here: np.ndarray, there: np.ndarray) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
-        """(maps for `follow` that bring `there` onto `here`, trust [h, w] 0-1 from how well the two then agree); both [h, w] uint8 grey."""
+        """(maps for `follow` that bring `there` onto `here`, trust [h, w] 0-1 from how well the two then agree); both [h, w]
+        uint8 grey."""
         h, w = here.shape
         half = (max(w // 2, 16), max(h // 2, 16))
         shrunk = [cv2.resize(x, half, interpolation=cv2.INTER_AREA) for x in (here, there)]
@@ -76,8 +77,8 @@ def _places(h: int, w: int) -> np.ndarray:
 
 
 def blend_along(own: np.ndarray, others: list[tuple[np.ndarray, tuple, np.ndarray]], share: float) -> np.ndarray:
-    """`own` [h, w, 4] uint8 averaged with `others`: (picture like it, maps and trust of `Follower.way`), each counting `share` times its
-    trust. Four bytes a pixel, because that is what OpenCV moves and blends fastest."""
+    """`own` [h, w, 4] uint8 averaged with `others`: (picture like it, maps and trust of `Follower.way`), each counting `share`
+    times its trust. Four bytes a pixel, because that is what OpenCV moves and blends fastest."""
     out, weight = own, np.ones(own.shape[:2], np.float32)
     for picture, maps, trust in others:
         moved = cv2.remap(picture, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

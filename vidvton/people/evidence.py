@@ -16,8 +16,8 @@ _ELSEWHERE = 0.03
 
 @dataclass(frozen=True)
 class Places:
-    """How probable each surface (last axis, SURFACES of them) is at each place of the body, before its colour is seen. Row 0 of the
-    tables with a leading 2 is for people who face the camera, row 1 for those who turn their back."""
+    """How probable each surface (last axis, SURFACES of them) is at each place of the body, before its colour is seen. Row 0
+    of the tables with a leading 2 is for people who face the camera, row 1 for those who turn their back."""
 
     torso: np.ndarray  # [2, TORSO_V * TORSO_LAT, SURFACES]
     elsewhere: np.ndarray  # [TORSO_V, SURFACES]
@@ -31,7 +31,9 @@ class Places:
 
 
 def _row(skin=0.0, hair=0.0, upper=0.0, lower=0.0, shoe=0.0, thing=0.0) -> np.ndarray:
-    row = np.array([0, skin, hair, upper, lower, shoe, thing], np.float32) + np.array([0, 4, 0.1, 4, 4, 0.1, 4], np.float32) * 1e-3
+    row = (
+        np.array([0, skin, hair, upper, lower, shoe, thing], np.float32) + np.array([0, 4, 0.1, 4, 4, 0.1, 4], np.float32) * 1e-3
+    )
     return row / row.sum()
 
 
@@ -53,7 +55,11 @@ def places_in_general() -> Places:
     for i in range(LIMB):
         t = (i + 0.5) / LIMB * 2
         arm.append(_row(0.15 + 0.3 * min(t, 1.5), 0.03 if t < 0.8 else 0.0, 0.8 - 0.25 * min(t, 1.5), 0.0, 0, 0.02))
-        leg.append(_row(0.12 + 0.2 * t / 2, 0, 0.35 * np.exp(-t / 0.25) + 0.03 * (1 - t / 2), 0.8 - 0.15 * t, 0.25 * max(t - 1.6, 0), 0.02))
+        leg.append(
+            _row(
+                0.12 + 0.2 * t / 2, 0, 0.35 * np.exp(-t / 0.25) + 0.03 * (1 - t / 2), 0.8 - 0.15 * t, 0.25 * max(t - 1.6, 0), 0.02
+            )
+        )
     return Places(
         torso=torso.reshape(2, -1, SURFACES),
         elsewhere=elsewhere,
@@ -144,9 +150,9 @@ def relearn(zones: list[Zones], bodies: list[Body], posteriors: list[np.ndarray]
 def weigh(prior: np.ndarray, bins: np.ndarray, colours: np.ndarray, person: np.ndarray, *, strength: float = 0.75) -> np.ndarray:
     """[SURFACES, h, w] log-probabilities (not normalised).
 
-    `prior` from `spread` at any size, `bins` [h, w] colour bins, `colours` [SURFACES, bins] log densities, `person` [h, w] 0-1 the
-    silhouette. Colour counts with `strength` under one, as neighbouring pixels are not independent; for the background with less
-    still, since the silhouette knows more.
+    `prior` from `spread` at any size, `bins` [h, w] colour bins, `colours` [SURFACES, bins] log densities, `person` [h, w] 0-1
+    the silhouette. Colour counts with `strength` under one, as neighbouring pixels are not independent; for the background
+    with less still, since the silhouette knows more.
     """
     h, w = bins.shape
     inside = np.clip(person, 0.01, 0.99)
@@ -172,9 +178,9 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def loose_pieces(soft: np.ndarray, zones: Zones, *, head: bool) -> list[tuple[int, np.ndarray]]:
-    """Pieces of surfaces that hang in the air, as (surface, [h, w] bool on the zones' grid) for `soft` [SURFACES, h, w]: hair that does
-    not hang together with the head (or the nape, when the `head` is out of the picture), skin without a limb, face or neck, an upper
-    garment off the trunk and arms, a lower one off the hips and legs; and things that the upper garment surrounds."""
+    """Pieces of surfaces that hang in the air, as (surface, [h, w] bool on the zones' grid) for `soft` [SURFACES, h, w]: hair
+    that does not hang together with the head (or the nape, when the `head` is out of the picture), skin without a limb, face or
+    neck, an upper garment off the trunk and arms, a lower one off the hips and legs; and things that the upper garment surrounds."""
     arms = np.maximum(np.maximum(*zones.arm), np.maximum(*zones.hand))
     legs = np.maximum(np.maximum(*zones.leg), np.maximum(*zones.foot))
     crown = zones.head * (zones.v < -0.1) if head else np.maximum(zones.head, zones.nape)

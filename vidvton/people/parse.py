@@ -14,7 +14,7 @@ from .appearance import Appearance
 from .colours import bins_of
 from .edges import Follower, blend_along, guided
 from .evidence import BACKGROUND, HAIR, LOWER, SHOE, SKIN, SURFACES, THING, UPPER, loose_pieces, softmax, spread, weigh
-from .zones import LIMB, Body, Zones, body_of, grid, zones_of
+from .zones import LIMB, Body, Zones, body_of, grid, soft, zones_of
 
 LABEL = {name: i for i, name in enumerate(CIHP_LABELS)}
 _FINE, _COARSE = 2, 4
@@ -26,9 +26,9 @@ _FAINTEST = -8.0
 def parse_frames(frames: Tensor, pose: PoseTrack, silhouettes: Tensor | np.ndarray, appearance: Appearance) -> Tensor:
     """CIHP labels [T, h, w] uint8 of the person in `frames` [T, 3, h, w] uint8 (crops around the person, best at about 640x480).
 
-    `pose` is in these frames' pixels, `silhouettes` [T, h, w] uint8 0-255 the person's soft mask. A frame's labels depend on it and
-    the two frames on either side. Things in the hands or over the clothes are `scarf` (kept, never replaced). A frame without a
-    person is background.
+    `pose` is in these frames' pixels, `silhouettes` [T, h, w] uint8 0-255 the person's soft mask. A frame's labels depend on
+    it and the two frames on either side. Things in the hands are `scarf` (kept, never replaced). A frame without a person is
+    background.
     """
     pictures, masks = as_arrays(frames), np.asarray(silhouettes)
     if len(pictures) != len(pose) or masks.shape != pictures.shape[:3]:
@@ -49,7 +49,9 @@ def parse_frames(frames: Tensor, pose: PoseTrack, silhouettes: Tensor | np.ndarr
 class _Seen:
     __slots__ = ("logs", "grey", "guide", "zones", "body")
 
-    def __init__(self, logs: tuple[np.ndarray, np.ndarray], grey: np.ndarray, guide: np.ndarray, zones: Zones, body: Body) -> None:
+    def __init__(
+        self, logs: tuple[np.ndarray, np.ndarray], grey: np.ndarray, guide: np.ndarray, zones: Zones, body: Body
+    ) -> None:
         self.logs, self.grey, self.guide, self.zones, self.body = logs, grey, guide, zones, body
 
 
@@ -82,11 +84,14 @@ def _steady(logs: list[tuple | None], greys: list[np.ndarray | None], shots: lis
                 ways[t, o] = follower.way(greys[t], greys[o])
     for _ in range(2):
         logs = [
-            None if own is None else tuple(
-                blend_along(own[i], [(logs[o][i], *ways[t, o]) for o in (t - 1, t + 1) if (t, o) in ways], _NEIGHBOUR) for i in (0, 1)
+            None
+            if own is None
+            else tuple(
+                blend_along(own[i], [(logs[o][i], *ways[t, o]) for o in (t - 1, t + 1) if (t, o) in ways], _NEIGHBOUR)
+                for i in (0, 1)
             )
             for t, own in enumerate(logs)
-        ]  # fmt: skip
+        ]
     return logs
 
 
@@ -104,21 +109,21 @@ def _unpack(packed: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
 
 def _label(seen: _Seen, packed: tuple, appearance: Appearance, size: tuple[int, int]) -> np.ndarray:
     logs = _unpack(packed)
-    soft = softmax(logs)
+    post = softmax(logs)
     cells = seen.zones.v.shape[::-1]
-    coarse = np.stack([cv2.resize(p, cells, interpolation=cv2.INTER_AREA) for p in soft])
+    coarse = np.stack([cv2.resize(p, cells, interpolation=cv2.INTER_AREA) for p in post])
     for c, loose in loose_pieces(coarse, seen.zones, head=appearance.head):
-        logs[c] -= 6 * cv2.resize(loose.astype(np.float32), soft.shape[:0:-1], interpolation=cv2.INTER_LINEAR)
-    soft = softmax(logs)
+        logs[c] -= 6 * cv2.resize(loose.astype(np.float32), post.shape[:0:-1], interpolation=cv2.INTER_LINEAR)
+    post = softmax(logs)
     for radius, eps, step in ((9, 1e-3, 4), (4, 3e-4, 2)):
-        soft = softmax(logs + np.float32(_AGREE) * guided(soft, seen.guide, radius=radius, eps=eps, step=step))
-    surface = _largest(soft, size)
+        post = softmax(logs + np.float32(_AGREE) * guided(post, seen.guide, radius=radius, eps=eps, step=step))
+    surface = _largest(post, size)
     return _name(surface, seen.zones, seen.body, appearance)
 
 
-def _largest(soft: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _largest(post: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     best, index = np.full(size, -1e9, np.float32), np.zeros(size, np.uint8)
-    for c, plane in enumerate(soft):
+    for c, plane in enumerate(post):
         plane = cv2.resize(plane, size[::-1], interpolation=cv2.INTER_LINEAR)
         index[plane > best] = c
         cv2.max(best, plane, dst=best)
@@ -134,7 +139,7 @@ def _name(surface: np.ndarray, zones: Zones, body: Body, appearance: Appearance)
 
     arms = [np.maximum(zones.arm[s], zones.hand[s]) for s in (0, 1)]
     legs = [np.maximum(zones.leg[s] * (zones.v > 0.8), 0.9 * zones.foot[s]) for s in (0, 1)]
-    chest = np.maximum(zones.nape, 0.6 * zones.torso * (zones.lat < 0.8) * (1 / (1 + np.exp((zones.v - 0.3) / 0.05))))
+    chest = np.maximum(zones.nape, 0.6 * zones.torso * (zones.lat < 0.8) * soft(np.maximum(zones.v, 0) / 0.3))
     head = np.maximum(zones.face * 1.2, zones.head * 0.9)
     parts = np.stack([head, chest, arms[0], arms[1], legs[0], legs[1]], axis=-1)
     names = np.array([LABEL[n] for n in ("face", "torso_skin", "left_arm", "right_arm", "left_leg", "right_leg")], np.uint8)

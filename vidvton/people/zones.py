@@ -25,9 +25,9 @@ class Body:
     """One frame's body in picture pixels, every joint it needs either seen or stood in for.
 
     `unit` torso length upright; `neck`, `pelvis` (x, y) mid shoulders and mid hips; `down` unit vector from neck to pelvis;
-    `length` of the torso as seen; `width` half width at the shoulders and at the hips; `head` centre, `face` centre and `chin`, None
-    when unknown; `arms`, `legs` per side (left, right) three points or None; `hands`, `feet` per side two points or None; `back`
-    0-1, how far the person shows the back.
+    `length` of the torso as seen; `width` half width at the shoulders and at the hips; `head` centre, `face` centre and
+    `chin`, None when unknown; `arms`, `legs` per side (left, right) three points or None; `hands`, `feet` per side two points
+    or None; `back` 0-1, how far the person shows the back.
     """
 
     unit: float
@@ -58,8 +58,8 @@ def _distance(points: np.ndarray, there: np.ndarray, a: int, b: int) -> float:
 def body_of(keypoints: np.ndarray, yaw: float, box: np.ndarray, *, unit: float | None = None) -> Body | None:
     """The body of one frame, or None when neither a shoulder nor a hip was found.
 
-    `keypoints` [33, 3], `box` xyxy (used for the size only when no limb tells it), `unit` the size to use instead of this frame's own.
-    """
+    `keypoints` [33, 3], `box` xyxy (used for the size only when no limb tells it), `unit` the size to use instead of this
+    frame's own."""
     points, there = keypoints[:, :2].astype(np.float64), keypoints[:, 2] >= MISSING
     neck, pelvis = _middle(points, there, SHOULDERS), _middle(points, there, HIPS)
     if neck is None and pelvis is None:
@@ -176,7 +176,8 @@ def soft(distance: np.ndarray) -> np.ndarray:
 @dataclass(frozen=True)
 class Zones:
     """Soft parts on a coarse grid [h, w]. `torso`, `torso_bin`; `head`, `face`, `nape` (neck and beside it); per side `arm` with
-    `arm_bin`, `hand`, `leg` with `leg_bin`, `foot`; `v` the place along the torso (0 shoulders, 1 hips), `lat` across it in half widths."""
+    `arm_bin`, `hand`, `leg` with `leg_bin`, `foot`; `v` the place along the torso (0 shoulders, 1 hips), `lat` across it in
+    half widths."""
 
     torso: np.ndarray
     torso_bin: np.ndarray
