@@ -1,7 +1,7 @@
 """Clothing-agnostic frames: all that a new garment may need is greyed, so roundly that the old one cannot be read off.
 
-After TryOnDiffusion (grey, then paste back what is not the garment) and HR-VITON (strokes along the limbs scaled by the body, hands
-kept), with hair kept too and the region steady in time.
+After TryOnDiffusion (grey, then paste back what is not the garment) and HR-VITON (strokes along the limbs scaled by the body,
+hands kept), with hair kept too and the region steady in time.
 """
 
 from __future__ import annotations
