@@ -147,6 +147,10 @@ def _chunk_path(work: Path, start: int) -> Path:
     return work / f"parse_{start:08d}.npz"
 
 
+def _look_path(work: Path, start: int) -> Path:
+    return work / f"look_{start:08d}.npz"
+
+
 def _png(blob: bytes) -> np.ndarray:
     return cv2.imdecode(np.frombuffer(blob, np.uint8), cv2.IMREAD_UNCHANGED)
 
@@ -189,48 +193,43 @@ def _sampled(track: PoseTrack, shot: Shot) -> list[int]:
 
 
 def _learn(source: ClipSource, work: Path, track: PoseTrack, crops: Crops, shots: list[Shot]) -> Iterator[Progress]:
-    """Appearance and albedo of every shot, from a few of its frames."""
-    missing = [s for s in shots if not (work / f"look_{s.start:08d}.npz").exists()]
-    wanted = {s.start: _sampled(track, s) for s in missing}
+    """Appearance and albedo of every shot, from a few of its frames, in one pass over the clip."""
+    missing = [s for s in shots if not _look_path(work, s.start).exists()]
+    wanted = [_sampled(track, s) for s in missing]
+    total, done = sum(map(len, wanted)), 0
     silhouettes = Silhouettes(work)
-    kept: dict[int, np.ndarray] = {}
-    picks = {t for rows in wanted.values() for t in rows}
-    done = 0
-    for shot in missing:
-        rows = wanted[shot.start]
-        kept = _fetch(source, crops, rows)
+    pictures = _fetch(source, crops, [t for rows in wanted for t in rows])
+    for shot, rows in zip(missing, wanted):
         arrays: dict[str, np.ndarray] = {"seen": np.array(bool(rows))}
         if rows:
-            pictures = np.stack([kept[t] for t in rows])
-            outlines = np.stack([silhouettes.cut(t, tuple(crops.boxes[t]), tuple(crops.sizes[t])) for t in rows])
+            frames = np.stack([next(pictures) for _ in rows])
+            outlines = torch.from_numpy(np.stack([silhouettes.cut(t, tuple(crops.boxes[t]), tuple(crops.sizes[t])) for t in rows]))
             pose = _pick(crops.pose(track, shot.start, shot.stop), [t - shot.start for t in rows])
-            appearance = learn_appearance(from_arrays(pictures), pose, torch.from_numpy(outlines))
-            labels = parse_frames(from_arrays(pictures), pose, torch.from_numpy(outlines), appearance).numpy()
+            appearance = learn_appearance(from_arrays(frames), pose, outlines)
+            labels = parse_frames(from_arrays(frames), pose, outlines, appearance).numpy()
             arrays |= {f"appearance_{k}": v for k, v in appearance.to_arrays().items()}
-            arrays |= _albedo_arrays(learn_albedo(pictures, labels))
-        _save(work / f"look_{shot.start:08d}.npz", arrays)
+            arrays |= _albedo_arrays(learn_albedo(frames, labels))
+        _save(_look_path(work, shot.start), arrays)
         done += len(rows)
-        yield Progress("colours", done, len(picks))
+        yield Progress("colours", done, total)
 
 
 def _pick(pose: PoseTrack, rows: list[int]) -> PoseTrack:
     return PoseTrack(**{f.name: getattr(pose, f.name)[rows] for f in fields(PoseTrack)})
 
 
-def _fetch(source: ClipSource, crops: Crops, rows: list[int]) -> dict[int, np.ndarray]:
-    """Cropped frames `rows` (ascending), read in one go from the first to the last."""
-    kept: dict[int, np.ndarray] = {}
+def _fetch(source: ClipSource, crops: Crops, rows: list[int]) -> Iterator[np.ndarray]:
+    """The crops of frames `rows` (ascending), read in one go from the first to the last."""
     if not rows:
-        return kept
+        return
     t, wanted = rows[0], set(rows)
     for clip in source(rows[0]):
         for frame in as_arrays(clip.frames):
             if t in wanted:
-                kept[t] = cut(frame, crops.boxes[t], crops.sizes[t])
+                yield cut(frame, crops.boxes[t], crops.sizes[t])
             t += 1
         if t > rows[-1]:
-            break
-    return kept
+            return
 
 
 def _albedo_arrays(albedo: Albedo) -> dict[str, np.ndarray]:
@@ -241,7 +240,7 @@ def _albedo_arrays(albedo: Albedo) -> dict[str, np.ndarray]:
 
 
 def _load_look(work: Path, start: int) -> tuple[Appearance, Albedo] | None:
-    with np.load(work / f"look_{start:08d}.npz") as stored:
+    with np.load(_look_path(work, start)) as stored:
         if not bool(stored["seen"]):
             return None
         appearance = Appearance.from_arrays(

@@ -19,6 +19,7 @@ COLUMN = np.round(np.arange(-0.4, 2.61, 0.1), 1)
 LIMB = np.round(np.arange(0.0, 2.01, 0.2), 1)
 ARMS = ((11, 13, 15), (12, 14, 16))  # the person's left, right: shoulder, elbow, wrist in MediaPipe's order
 LEGS = ((23, 25, 27), (24, 26, 28))
+SLOPE = 0.6
 REACH, STEPS = 1.1, 111  # how far a scan goes to either side in torso lengths, and in how many steps
 TOP, ARMPIT = 0.05, 0.32  # between these stations the column's edge runs from the shoulder seam to the armpit
 
@@ -60,6 +61,7 @@ class BodyMeasure:
     waist: np.ndarray
     cuffs: np.ndarray
     trouser_hems: np.ndarray
+    shoulder: np.ndarray
     unit: np.ndarray
     visible: np.ndarray
 
@@ -216,21 +218,41 @@ def measure_frame(keypoints: np.ndarray, labels: np.ndarray, visible: bool) -> B
     if not visible:
         zero, limb = np.zeros(shape[0]), np.zeros(shape[1])
         nan2 = np.full((1, 2), np.nan)
-        return BodyMeasure(zero, zero, limb, limb, limb, limb, nothing, nothing, nan2, nan2, np.full(1, 1.0), np.zeros(1, bool))
+        return BodyMeasure(
+            zero, zero, limb, limb, limb, limb, nothing, nothing, nan2, nan2, nothing, np.full(1, 1.0), np.zeros(1, bool)
+        )
     points = keypoints[:, :2].astype(np.float64)
     unit = torso_unit(points)
     centres, across = column_axis(points)
     edges, trust = _scan(labels, centres, across, unit, TRUNK, COVER)
     at = centres[:, None] + across[:, None] * edges[..., None] * unit
-    near_arm = _distance_to_arms(at, points) < 0.17 * unit
+    near_arm = _distance_to_arms(at, points) < 0.12 * unit
     trust = trust * np.where(near_arm, 0.02, 1.0)
     hem, waist = _boundaries(labels, centres, across, edges, unit)
     arms, arms_trust, cuffs = _limbs(labels, points, unit, ARMS, UPPER | BARE_ARM, UPPER)
     legs, legs_trust, hems = _limbs(labels, points, unit, LEGS, LEG, LOWER | UPPER)
     row = (edges, trust, arms, arms_trust, legs, legs_trust)
+    numbers = (np.full(1, n) for n in (_shoulder(labels, points, centres, unit), unit))
     return BodyMeasure(
-        *(a[None] for a in row), np.full(1, hem), np.full(1, waist), cuffs[None], hems[None], np.full(1, unit), np.ones(1, bool)
+        *(a[None] for a in row), np.full(1, hem), np.full(1, waist), cuffs[None], hems[None], *numbers, np.ones(1, bool)
     )
+
+
+def _shoulder(labels: np.ndarray, points: np.ndarray, centres: np.ndarray, unit: float) -> float:
+    """The station of the upper outline half way out on the shoulders, NaN where the picture ends above it."""
+    up = centres[0] - centres[6]
+    up = up / max(np.linalg.norm(up), 1e-6)
+    neck = middle(points, 11, 12)
+    rise = np.arange(-0.15, 0.46, 0.02)
+    found = []
+    for joint in (11, 12):
+        line = neck + (points[joint] - neck) * SLOPE + up * (rise * unit)[:, None]
+        seen, inside = _read(labels, line)
+        on = (UPPER | BARE_ARM | (np.arange(256) == _id["torso_skin"]))[seen] & inside
+        out = np.flatnonzero(~on)
+        if on[0] and len(out) and inside[out[0]] and seen[out[0]] != _id["hair"]:
+            found.append(-rise[out[0]])
+    return float(np.mean(found)) if found else np.nan
 
 
 def _limbs(labels, points, unit, limbs, part, cloth):
@@ -266,6 +288,9 @@ class Body:
     waist: float
     cuffs: np.ndarray
     trouser_hems: np.ndarray
+    shoulder: float
+    bare_arm: np.ndarray
+    bare_leg: np.ndarray
 
 
 def solve_body(measure: BodyMeasure, keypoints: np.ndarray, yaw: np.ndarray, *, rate: float = 25.0) -> Body:
@@ -295,8 +320,21 @@ def solve_body(measure: BodyMeasure, keypoints: np.ndarray, yaw: np.ndarray, *, 
             _typical(measure.waist),
             np.array([_typical(c) for c in measure.cuffs.T]),
             np.array([_typical(c) for c in measure.trouser_hems.T]),
+            _typical(np.where(facing[:, 0] > 0.6, measure.shoulder, np.nan)),
+            _bare(measure.arms, measure.arms_trust, measure.cuffs, AVERAGE_ARM),
+            _bare(measure.legs, measure.legs_trust, measure.trouser_hems, AVERAGE_LEG),
         )
-        # fmt: skip
+
+
+def _bare(edges: np.ndarray, trust: np.ndarray, cloth_end: np.ndarray, average: np.ndarray) -> np.ndarray:
+    """An average limb's half-widths [S], scaled to what is seen of this person's limbs below the cloth."""
+    seen = (
+        (trust > 0.5)
+        & (LIMB[None, None, :, None] > np.nan_to_num(cloth_end)[:, :, None, None] + 0.15)
+        & (LIMB < 1.9)[None, None, :, None]
+    )
+    ratio = (np.abs(edges) / average[None, None, :, None])[seen]
+    return average * (np.clip(np.median(ratio), 0.65, 1.2) if len(ratio) > 5 else 1.0)
 
 
 def _typical(values: np.ndarray) -> float:

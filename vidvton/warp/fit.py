@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vidvton.values import Part
-from vidvton.warp.body import ARMPIT, ARMS, AVERAGE_ARM, AVERAGE_LEG, COLUMN, LEGS, LIMB, TOP, Body, column_axis, limb_axis
+from vidvton.warp.body import ARMPIT, ARMS, COLUMN, LEGS, LIMB, TOP, Body, column_axis, limb_axis
 from vidvton.warp.panels import CROTCH_ON_LEG, CROTCH_STATION, THIGH, Panel
 from vidvton.warp.tps import tps_basis
 
@@ -101,7 +101,8 @@ class _ColumnFrame:
 
 
 def _column_edges(panel: Panel, controls: np.ndarray, column: _ColumnFrame) -> tuple[np.ndarray, np.ndarray]:
-    half = np.interp(controls, panel.stations, panel.half_widths)
+    # Worn, flat cloth shows about 85 % of its width; the rest goes round the sides.
+    half = 0.85 * np.interp(controls, panel.stations, panel.half_widths)
     # Below the hips a skirt hangs by its own cut; above them, and on tops, cloth lies on the body.
     hangs = np.clip((controls - 0.85) / 0.3, 0, 1) * (panel.part == Part.SKIRT or panel.hem > 1.45)
     ends = []
@@ -116,13 +117,13 @@ def _sleeve_edges(panel, controls, column, points, body, yaw, t):
     is_left = panel.part == Part.LEFT_SLEEVE
     index = 0 if is_left else 1
     centres, across, widths = _limb(points, ARMS[index], body.arms[t, index], controls)
-    average = np.interp(np.clip(controls, 0, 2), LIMB, AVERAGE_ARM)
+    average = np.interp(np.clip(controls, 0, 2), LIMB, body.bare_arm)
     facing = np.cos(yaw)
     side = 1 if is_left == (facing > 0) else 0
     ends = []
     for k, sign in ((0, -1.0), (1, 1.0)):
         if panel.is_bare:
-            width = np.minimum(widths[:, k], average)
+            width = average
         else:
             width = _sleeve_width(panel, controls, widths[:, k], average, body.cuffs[index], outer=k == side)
         ends.append(centres + across * (sign * width * body.unit[t])[:, None])
@@ -171,9 +172,8 @@ def _leg_edges(panel, controls, column, points, body, yaw, t):
     unit = body.unit[t]
     cut = 0.8 * np.interp(controls, panel.stations, panel.half_widths)
     if panel.is_bare:
-        average = np.interp(np.clip(controls, 0, 2), LIMB, AVERAGE_LEG)
-        bare = [np.minimum(widths[:, k], average) * unit for k in (0, 1)]
-        return centres - across * bare[0][:, None], centres + across * bare[1][:, None]
+        bare = across * (np.interp(np.clip(controls, 0, 2), LIMB, body.bare_leg) * unit)[:, None]
+        return centres - bare, centres + bare
     lower = [centres + across * (sign * np.clip(np.maximum(widths[:, k], np.minimum(cut, 2.0 * widths[:, k])), 0, 0.42) *
     unit)[:, None]
              for k, sign in ((0, -1.0), (1, 1.0))]  # fmt: skip

@@ -65,6 +65,7 @@ class Dressing:
     texture: Texture
     tucked: bool = False
     waist: float = 0.72
+    sleeved: bool = True
 
 
 def soften(mask: np.ndarray, spread: float = 0.8) -> np.ndarray:
@@ -130,7 +131,7 @@ def panel_layer(
     allow = _allowed(m, dressing, labels, across, station, arms) * step_between(across, 1.10, 1.0) * reach
     allow *= step_between(station, hem + 0.30, hem + 0.18)
     rim = soften(cv2.dilate(old.astype(np.uint8), np.ones((3, 3))))
-    cover = _domain(m, hem, across, station, arms) * rim
+    cover = _domain(m, hem, dressing.sleeved, across, station, arms) * rim
     if beside is not None:
         allow, cover = allow * beside, cover * beside
     box = _box(np.maximum(allow, cover), size, work)
@@ -172,14 +173,15 @@ def _allowed(m: PanelMap, dressing: Dressing, labels: np.ndarray, across: np.nda
     return soften(seen & ~hidden)
 
 
-def _domain(m: PanelMap, hem: float, across: np.ndarray, station: np.ndarray, arms: list[Limb]) -> np.ndarray:
+def _domain(m: PanelMap, hem: float, sleeved: bool, across: np.ndarray, station: np.ndarray, arms: list[Limb]) -> np.ndarray:
     """[h, w] 0-1: where old cloth is this panel's to cover."""
     if m.part in SLEEVES:
         return step_between(across, 1.25, 1.1) * step_between(station, hem + 0.08, hem + 0.02)
-    domain = step_between(across, RIM, RIM - 0.12) * step_between(station, hem + 0.30, hem + 0.18)
+    # An old hem may hang lower at the sides; far below, a mislabelled speck is not cloth.
+    domain = step_between(across, RIM, RIM - 0.12) * step_between(station, hem + 0.60, hem + 0.45)
     outside = step_between(across, 0.86, 1.0)
     for arm in arms:
-        domain *= 1 - step_between(np.abs(arm.across), 1.5, 1.2) * (arm.station > 0.25) * outside
+        domain *= 1 - step_between(np.abs(arm.across), 1.5, 1.2) * (arm.station > (0.25 if sleeved else 0.05)) * outside
     return domain
 
 

@@ -132,7 +132,7 @@ def fit_outfit(
         factor = np.float32(texture.front.shape[0] / garment.alpha.shape[0])
         fitted = fit_panels(tuple(_scaled(p, factor) for p in panels), body, keypoints, depth, yaw)
         waist = body.waist if np.isfinite(body.waist) else DEFAULT_WAIST
-        dressing = Dressing(garment.category, texture, first.tucked, waist)
+        dressing = Dressing(garment.category, texture, first.tucked, waist, any(p.part in SLEEVES for p in panels))
         shifts = tuple(_lock(f, dressing, yaw, motion, flow_step) for f in fitted)
         wears.append(Wear(dressing, fitted, shifts))
     skin = albedo.skin if np.isfinite(albedo.skin).all() else DEFAULT_SKIN

@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 
 from vidvton.values import Garment, Part
-from vidvton.warp.body import COLUMN, Body
+from vidvton.warp.body import COLUMN, SLOPE, Body
 
 ACROSS = np.linspace(-1, 1, 9)
-SEAM_STATION = -0.06  # the outer end of the shoulder seam lies a little above the joint
+SHOULDER_STATION = -0.12  # the shoulders' upper outline, SLOPE of the way out to the joints, on an average body
 CROTCH_STATION, CROTCH_ON_LEG = 1.16, 0.16
 THIGH = 0.8  # a thigh or a shin in torso lengths
 UPPER_ARM = 0.60  # an upper arm in torso lengths
@@ -65,6 +65,12 @@ def _row_extents(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, 
     if empty.any():
         for ends in (left, right):
             ends[empty] = np.interp(rows[empty], rows[~empty], ends[~empty])
+    # A rounded hem is the cloth's outline, not its width: the sides go on straight.
+    last = rows >= rows[0] + 0.94 * len(rows)
+    fitted = (rows >= rows[0] + 0.78 * len(rows)) & ~last
+    if fitted.sum() > 4:
+        for ends in (left, right):
+            ends[last] = np.polyval(np.polyfit(rows[fitted], ends[fitted], 1), rows[last])
     width = max(3, len(rows) // 40 * 2 + 1)
     smooth = [cv2.GaussianBlur(e[:, None], (1, width), 0, borderType=cv2.BORDER_REPLICATE)[:, 0] for e in (left, right)]
     return rows + 0.5, smooth[0], smooth[1], ~empty
@@ -93,11 +99,24 @@ def _column(garment: Garment, parts: np.ndarray, body: Body) -> tuple[Panel, flo
         tip = middle + (side * 2 - 1) * seam / 2
         line = np.interp(rows, [seam_y, armpit_y], [tip, armpit[0]])
         ends.append(np.where(rows < armpit_y, line, edge))
-    natural = SEAM_STATION + (rows - seam_y) / scale
-    armpit_station = SEAM_STATION + (armpit_y - seam_y) / scale
+    top_y = _shoulder_row(parts, (shoulders[0][0] + shoulders[1][0]) / 2, seam / 2, seam_y)
+    start = float(np.clip(body.shoulder, -0.35, 0.05)) if np.isfinite(body.shoulder) else SHOULDER_STATION
+    natural = start + (rows - top_y) / scale
+    armpit_station = start + (armpit_y - top_y) / scale
     hem, stretch, tucked = _length(garment, natural[-1], armpit_station, body)
     stations = np.where(natural > armpit_station, armpit_station + (natural - armpit_station) * stretch, natural)
     return _panel(Part.TORSO, stations, rows, ends[0], ends[1], scale, hem, tucked), scale
+
+
+def _shoulder_row(parts: np.ndarray, middle: float, half: float, seam_y: float) -> float:
+    """The row at which cloth begins, SLOPE of the way out to the shoulder seams (straps may lie a little nearer the neck)."""
+    rows = []
+    for sign in (-1, 1):
+        columns = np.clip(middle + sign * half * np.linspace(SLOPE - 0.12, SLOPE, 5), 0, parts.shape[1] - 1).astype(int)
+        cloth = parts[:, columns] > 0
+        first = np.where(cloth.any(0), cloth.argmax(0), parts.shape[0])
+        rows.append(min(first[-1], first.min() + 0.12 * half) if cloth.any() else seam_y)
+    return float(np.clip(np.mean(rows), seam_y - half, seam_y + 0.5 * half))
 
 
 def _length(garment: Garment, natural: float, armpit: float, body: Body) -> tuple[float, float, bool]:
@@ -153,29 +172,26 @@ def _strip(part: Part, left: list[np.ndarray], right: list[np.ndarray], stations
 
 
 def _sleeves(garment: Garment, parts: np.ndarray, body: Body, scale: float) -> tuple[Panel, ...]:
-    found = []
-    lengths = {}
-    for side in ("left", "right"):
+    """Both sleeves; one that is missing or folded away in the picture is the other's mirror image."""
+    seams, lengths = {}, {}
+    for side, part in (("left", Part.LEFT_SLEEVE), ("right", Part.RIGHT_SLEEVE)):
         outer = [_point(garment, f"{name}_{side}") for name in ("shoulder", "sleeve_outer", "cuff_outer")]
         inner = [_point(garment, f"{name}_{side}") for name in ("armpit", "sleeve_inner", "cuff_inner")]
-        if any(p is None for p in outer + inner):
+        if any(p is None for p in outer + inner) or not (parts == part).any():
             continue
         length = np.linalg.norm(outer[1] - outer[0]) + np.linalg.norm(outer[2] - outer[1])
+        seams[side] = (inner, outer) if side == "left" else (outer, inner)
         lengths[side] = length / scale / UPPER_ARM
-        found.append((side, outer, inner))
-    if not found:
+    if not seams:
         return ()
-    # Two sleeves of one garment are of one length: a folded one is as long as the other.
-    reach = max(lengths.values())
+    longest = max(lengths, key=lengths.get)
     low, high = {"short": (0.3, 0.85), "elbow": (0.85, 1.35), "long": (1.88, 1.98)}.get(garment.layout.sleeve or "", (0.2, 1.98))
-    reach = float(np.clip(reach, low, high))
+    reach = float(np.clip(lengths[longest], low, high))
     panels = []
-    for side, outer, inner in found:
-        part = Part.LEFT_SLEEVE if side == "left" else Part.RIGHT_SLEEVE
-        if not (parts == part).any():
-            continue
-        seams = (inner, outer) if side == "left" else (outer, inner)
-        panels.append(_strip(part, *seams, np.linspace(0, reach, 12), scale, reach))
+    for side, part in (("left", Part.LEFT_SLEEVE), ("right", Part.RIGHT_SLEEVE)):
+        usable = side in seams and lengths[side] > 0.75 * lengths[longest]
+        left, right = seams[side] if usable else seams[longest][::-1]
+        panels.append(_strip(part, left, right, np.linspace(0, reach, 12), scale, reach))
     return tuple(panels)
 
 

@@ -15,15 +15,15 @@ from vidvton.warp.body import BARE_ARM, LOWER, UPPER
 from vidvton.warp.texture import push_pull
 
 FLOOR = 0.05  # added to brightness before dividing: the dark of a black garment carries more noise than light
-MERGE = 13.0  # clusters nearer than this (lightness counts 0.45) are one dye under different light
-STRANGE = 17.0  # farther than this from every cluster a pixel is print, not shadow
+MERGE = 16.0  # clusters nearer than this are one dye under different light
+STRANGE = 20.0  # farther than this from every cluster a pixel is print, not shadow
 _SKIN = BARE_ARM | np.isin(np.arange(256), [10, 16, 17])
 GROUPS = (UPPER, LOWER, _SKIN)
 
 
 @dataclass(frozen=True)
 class Albedo:
-    """The shot's flat colours: per group of labels (upper, lower, skin) `centres` [N, 3] in weighted CIELAB and `levels` [N],
+    """The shot's flat colours: per group of labels (upper, lower, skin) `centres` [N, 3] as `_dye` gives and `levels` [N],
     the mean brightness 0-1 of each; `skin` [3] float32 0-1, the skin's usual colour (NaN where none was seen)."""
 
     centres: tuple[np.ndarray, ...]
@@ -31,9 +31,15 @@ class Albedo:
     skin: np.ndarray
 
 
-def _weighted_lab(frame: np.ndarray) -> np.ndarray:
-    lab = cv2.cvtColor(frame, cv2.COLOR_RGB2LAB).astype(np.float32)
-    return (lab - np.float32([0, 128, 128])) * np.float32([100 / 255 * 0.45, 1, 1])
+def _dye(frame: np.ndarray) -> np.ndarray:
+    """[..., 3] float32 coordinates in which a dye under more or less light stays together: two of chromaticity, and lightness
+    for little."""
+    rgb = frame.astype(np.float32)
+    red, green, blue = rgb[..., 0], rgb[..., 1], rgb[..., 2]
+    total = red + green + blue
+    return np.stack(
+        [total * np.float32(0.10), (red - green) * 330 / (total + 90), (blue - (red + green) / 2) * 330 / (total + 90)], -1
+    )
 
 
 def _brightness(frame: np.ndarray) -> np.ndarray:
@@ -42,7 +48,7 @@ def _brightness(frame: np.ndarray) -> np.ndarray:
 
 def learn_albedo(frames: np.ndarray, labels: np.ndarray) -> Albedo:
     """From sample frames [S, h, w, 3] uint8 of one shot and their labels [S, h, w]."""
-    lab = np.stack([_weighted_lab(f) for f in frames])
+    lab = np.stack([_dye(f) for f in frames])
     grey = np.stack([_brightness(f) for f in frames])
     centres, levels = [], []
     for group in GROUPS:
@@ -99,7 +105,7 @@ def make_reader(albedo: Albedo) -> Reader:
     """The tables that `shading` reads."""
     code = np.arange(32768)
     colours = np.stack([(code >> 10) & 31, (code >> 5) & 31, code & 31], -1).astype(np.uint8) * 8 + 4
-    lab = _weighted_lab(colours[None])[0]
+    lab = _dye(colours)
     level, dye, odd = [], [], []
     for centres, levels in zip(albedo.centres, albedo.levels):
         if not len(levels):

@@ -11,7 +11,7 @@ from vidvton.warp.body import BARE_ARM, LOWER, UPPER
 from vidvton.warp.layers import BACKGROUND, HEAD, SKIN_OF_TRUNK, SLEEVES, Dressing, Limb, soften, step_between
 from vidvton.warp.texture import continue_colours
 
-SKIN_START = 0.35  # station below which a bare arm lies before the trunk's cloth
+SKIN_START = 0.15  # station from which on a bare arm lies before the trunk's cloth
 
 
 def fill(

@@ -1,0 +1,151 @@
+"""The fit on a drawn person: where panels lie, that they turn, follow the cloth, and come out where they must."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from drawn_person import LABEL, draw, joints
+
+from vidvton.frames import from_arrays
+from vidvton.values import LANDMARKS, Garment, Layout, Part
+from vidvton.warp.body import COLUMN, BodyMeasure, measure_frame, solve_body
+from vidvton.warp.drape import enlarge, map_panel
+from vidvton.warp.fit import fit_panels
+from vidvton.warp.outfit import fit_outfit
+from vidvton.warp.panels import panels_for
+from vidvton.warp.shade import learn_albedo, make_reader, shading
+
+SIZE, UNIT = (480, 360), 110.0
+
+
+def tee() -> Garment:
+    """A flat tee with a red square print in the middle of a blue chest; every landmark known."""
+    picture = np.full((300, 320, 3), (40, 60, 150), np.uint8)
+    picture[110:150, 140:180] = (220, 30, 30)
+    parts = np.zeros((300, 320), np.uint8)
+    parts[40:280, 90:230] = Part.TORSO
+    cv2.fillPoly(parts, [np.array([[230, 40], [290, 120], [250, 145], [230, 120]])], int(Part.LEFT_SLEEVE))
+    cv2.fillPoly(parts, [np.array([[90, 40], [30, 120], [70, 145], [90, 120]])], int(Part.RIGHT_SLEEVE))
+    parts[30:60, 135:185] = 0
+    where = {
+        "neck": (185, 40), "shoulder": (230, 40), "armpit": (230, 120), "sleeve_outer": (260, 80), "sleeve_inner": (240, 132),
+        "cuff_outer": (290, 120), "cuff_inner": (250, 145), "waist": (230, 220), "hem": (230, 280),
+    }  # fmt: skip
+    rows = []
+    for name in LANDMARKS["upper"]:
+        stem, _, side = name.rpartition("_")
+        x, y = {"neck_centre": (160, 60), "hem_centre": (160, 280)}.get(name) or where[stem]
+        rows.append((320 - x if side == "right" else x, y, 1.0))
+    alpha = torch.from_numpy((parts > 0).astype(np.float32))
+    fabric = torch.tensor([40, 60, 150]) / 255
+    return Garment(from_arrays(picture), alpha, torch.from_numpy(parts), "upper", torch.tensor(rows), Layout("short"), fabric)
+
+
+def scene(count=6, sway=4.0, **how):
+    """Frames, labels and keypoints of a drawn person who sways sideways by `sway` pixels a frame."""
+    rows = []
+    for t in range(count):
+        points = joints(UNIT, (SIZE[1] / 2 + sway * (t - count / 2), 90))
+        picture, labels, _ = draw(points, UNIT, SIZE, **how)
+        rows.append((picture, labels, points))
+    return tuple(np.stack(x) for x in zip(*rows))
+
+
+@pytest.fixture(scope="module")
+def standing():
+    frames, labels, points = scene()
+    measure = BodyMeasure.stack([measure_frame(p, m, True) for p, m in zip(points, labels)])
+    yaw = np.zeros(len(points), np.float32)
+    return frames, labels, points, yaw, solve_body(measure, points, yaw)
+
+
+def test_the_body_is_measured_where_it_was_drawn(standing):
+    _, labels, points, _, body = standing
+    assert np.allclose(body.unit, UNIT, rtol=0.1)
+    waist = int(np.argmin(np.abs(COLUMN - 0.7)))
+    drawn = 0.4 + (0.33 - 0.4) * 0.7
+    assert np.allclose(body.edges[:, waist, 1], drawn, atol=0.06)
+    assert np.allclose(body.edges[:, waist, 0], -drawn, atol=0.06)
+    assert abs(body.hem - 1.08) < 0.08
+    assert np.allclose(body.cuffs, 0.55 + 0.11 / 0.5, atol=0.25)
+
+
+def test_a_frame_without_a_person_weighs_nothing():
+    row = measure_frame(np.zeros((33, 3)), np.zeros((40, 30), np.uint8), False)
+    assert not row.visible[0] and row.edges_trust.sum() == 0 and np.isnan(row.hem[0])
+
+
+def test_missing_limbs_and_a_collapsed_torso_never_raise():
+    frames, labels, points = scene(2)
+    for broken in ([13, 15], [25, 26, 27, 28], [11, 12, 23, 24], list(range(33))):
+        p = points.copy()
+        p[:, broken] = 0
+        measure = BodyMeasure.stack([measure_frame(q, m, True) for q, m in zip(p, labels)])
+        body = solve_body(measure, p, np.zeros(2))
+        fitted = fit_panels(panels_for(tee(), body), body, p, np.zeros((2, 33)), np.zeros(2))
+        assert all(np.isfinite(f.points).all() for f in fitted)
+
+
+def test_panels_lie_on_the_torso_and_the_print_on_the_chest(standing):
+    _, _, points, yaw, body = standing
+    fitted = fit_panels(panels_for(tee(), body), body, points, np.zeros((len(points), 33)), yaw)
+    assert [f.panel.part for f in fitted] == [Part.TORSO, Part.LEFT_SLEEVE, Part.RIGHT_SLEEVE]
+    m = map_panel(fitted[0], 2, 0.0, (120, 90), step=4.0)
+    read = enlarge(m.read, SIZE)
+    neck = (points[2, 11, :2] + points[2, 12, :2]) / 2
+    x, y = int(neck[0]), int(neck[1] + 0.4 * UNIT)
+    assert abs(read[y, x, 0] - 160) < 12  # the middle of the picture on the middle of the body
+    assert 90 < read[y, x, 1] < 190
+    assert read[y, x + 20, 0] > read[y, x, 0] > read[y, x - 20, 0]  # no mirror image
+
+
+def test_a_turn_moves_the_print_and_the_back_does_not_show_it(standing):
+    _, _, points, _, body = standing
+    panels = panels_for(tee(), body)
+    centres = []
+    for yaw in (0.0, 0.5, np.pi):
+        turned = np.full(len(points), yaw, np.float32)
+        fitted = fit_panels(panels, body, points, np.zeros((len(points), 33)), turned)[0]
+        m = map_panel(fitted, 2, yaw, (120, 90), step=4.0)
+        row = int((points[2, 11, 1] + 0.4 * UNIT) / 4)
+        on = (np.abs(m.across[row]) < 0.95) & (m.back[row] < 0.5)
+        printed = on & (np.abs(m.read[row, :, 0] - 160) < 20)
+        centres.append(np.flatnonzero(printed).mean() if printed.any() else None)
+    assert centres[1] < centres[0] - 1  # turned to the picture's left, the print goes left
+    assert centres[2] is None
+
+
+def test_the_cloth_follows_the_old_cloths_motion(standing):
+    """Joints stand still while the old cloth moves by two pixels a frame: the new cloth must move with the cloth, not with the joints."""
+    _, labels, points, yaw, body = standing
+    count = 10
+    still = np.repeat(points[2:3], count, 0)
+    one = type(body)(*(np.repeat(getattr(body, n)[2:3], count, 0) for n in ("edges", "arms", "legs", "unit")), body.hem, body.waist, body.cuffs, body.trouser_hems, body.shoulder, body.bare_arm, body.bare_leg)
+    flow = np.zeros((SIZE[0] // 8, SIZE[1] // 8, 2), np.float32)
+    flow[..., 0] = 2.0
+    outfit = fit_outfit(
+        (tee(),), one, learn_albedo(np.zeros((1, *SIZE, 3), np.uint8), labels[2:3]), still, np.zeros((count, 33)), np.zeros(count),
+        motion=lambda: ((flow, labels[2]) for _ in range(count)), flow_step=8.0,
+    )  # fmt: skip
+    wear = outfit.wears[0]
+    row, where = int((still[0, 11, 1] + 0.4 * UNIT) / 4), []
+    for t in (3, 6):
+        m = map_panel(wear.fitted[0], t, 0.0, (120, 90), step=4.0, offset=wear.shifts[0][t])
+        inside = np.abs(m.across[row]) < 0.6
+        where.append(np.interp(160, m.read[row, inside, 0] / (wear.dressing.texture.front.shape[1] / 320), np.flatnonzero(inside)))
+    moved = (where[1] - where[0]) * 4
+    assert 3.5 < moved < 7.5  # six pixels in three frames
+
+
+def test_shading_keeps_folds_and_forgets_colour_and_print():
+    frames, labels, _ = scene(3, sway=0.0)
+    upper = labels[0] == LABEL["upper"]
+    folds = 1 + 0.25 * np.sin(np.arange(SIZE[1]) / 7)[None, :, None]
+    lit = np.clip(frames * folds, 0, 255).astype(np.uint8)
+    y, x = np.argwhere(upper).mean(0).astype(int)
+    lit[:, y - 12 : y + 12, x - 12 : x + 12] = (230, 220, 40)  # a print
+    light = shading(lit[0], labels[0], make_reader(learn_albedo(lit, labels)))
+    core = cv2.erode(upper.astype(np.uint8), np.ones((9, 9))) > 0
+    assert np.corrcoef(light[core], np.broadcast_to(folds[..., 0], SIZE)[core])[0, 1] > 0.8
+    assert abs(np.median(light[core]) - 1) < 0.08
+    assert np.abs(light[y - 8 : y + 8, x - 8 : x + 8] - 1).max() < 0.4
