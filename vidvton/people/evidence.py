@@ -181,7 +181,8 @@ def loose_pieces(soft: np.ndarray, zones: Zones, *, head: bool) -> list[tuple[in
     """Pieces of surfaces that hang in the air, as (surface, [h, w] bool on the zones' grid) for `soft` [SURFACES, h, w]: hair
     that does not hang together with the head (or the nape, when the `head` is out of the picture), skin without a limb, face or
     neck, an upper garment off the trunk and arms, a lower one off the hips and legs; and things that the upper garment
-    surrounds.""" arms = np.maximum(np.maximum(*zones.arm), np.maximum(*zones.hand))
+    surrounds."""
+    arms = np.maximum(np.maximum(*zones.arm), np.maximum(*zones.hand))
     legs = np.maximum(np.maximum(*zones.leg), np.maximum(*zones.foot))
     crown = zones.head * (zones.v < -0.1) if head else np.maximum(zones.head, zones.nape)
     roots = (
