@@ -18,14 +18,15 @@ import numpy as np
 from vidvton.frames import as_arrays, from_arrays
 from vidvton.people.arbitrate import arbitrate
 from vidvton.people.estimators import STATE_WIDTH, Body, Estimators
+from vidvton.people.pictures import encode_mask, resample, shrink
 from vidvton.people.plausible import fit_to_mask
 from vidvton.people.shots import AHEAD, ShotMemory, find_shots, grey_of
 from vidvton.values import Clip
 
-CHUNK = 64
+CHUNK = 96
 LOOKAHEAD = 8
 FACE_EVERY = 2
-_SETTLED_SIDE = 384
+_SETTLED_SIDE = 352
 LEAST_BELIEF = 0.28
 """Score, fit and the square root of agreement, multiplied: under this a body is a phantom."""
 _STRIDE = 16
@@ -37,12 +38,13 @@ _WORK_AREA = 640_000  # pixels of the pictures that the models see
 class Seen:
     """What the models said about n frames, m bodies in all, in pixels of the source.
 
-    Per frame: `frames` [n] the indices; `cuts`, `blank` [n] bool; `second` [n] PNG bytes of the mask of all people, settled between the segmenter and the bodies, and
-    `second_box` [n, 4] xyxy, the part of the frame that it covers; `faces` [n, 5] the best face (x0, y0, x1, y1, score), score -1
-    where none was looked for. Per body: `frame` [m] row of its frame, `back` [m] bool (from the pass against time), `thread` [m],
-    `keypoints` [m, 33, 3], `depth` [m, 33], `world` [m, 33, 3], `score` [m], `agree` [m] 0-1 overlap of its mask
-    with the segmenter's, `fit` [m] 0-1 how well its bones explain its mask, `extent` [m, 5] xyxy and area of its mask, `look` [m, 128] colour histogram, `mask` [m] PNG bytes
-    and `to_frame` [m, 2, 3] from mask pixels to the frame.
+    Per frame: `frames` [n] the indices; `cuts`, `blank` [n] bool; `second` [n] PNG bytes of the mask of all people, settled
+    between the segmenter and the bodies, and `second_box` [n, 4] xyxy, the part of the frame that it covers; `faces` [n, 5] the
+    best face (x0, y0, x1, y1, score), score -1 where none was looked for. Per body: `frame` [m] row of its frame, `back` [m] bool
+    (from the pass against time), `thread` [m], `keypoints` [m, 33, 3], `depth` [m, 33], `world` [m, 33, 3], `score` [m], `agree`
+    [m] 0-1 overlap of its mask with the segmenter's, `fit` [m] 0-1 how well its bones explain its mask, `extent` [m, 5] xyxy and
+    area of its mask, `look` [m, 128] colour histogram, `mask` [m] PNG bytes and `to_frame` [m, 2, 3] from mask pixels to the
+    frame.
     """
 
     frames: np.ndarray
@@ -114,7 +116,7 @@ def _chunks(clips: Iterator[Clip]) -> Iterator[tuple[int, int, np.ndarray, float
     for clip in clips:
         for picture in as_arrays(clip.frames):
             scale = max(1.0, (picture.shape[0] * picture.shape[1] / _WORK_AREA) ** 0.5)
-            waiting.append(_shrink(picture, scale))
+            waiting.append(shrink(picture, (round(picture.shape[0] / scale), round(picture.shape[1] / scale))))
             if len(waiting) == CHUNK + LOOKAHEAD:
                 yield number, CHUNK, np.stack(waiting), scale
                 waiting = waiting[CHUNK:]
@@ -123,13 +125,6 @@ def _chunks(clips: Iterator[Clip]) -> Iterator[tuple[int, int, np.ndarray, float
         yield number, min(CHUNK, len(waiting)), np.stack(waiting), scale
         waiting = waiting[CHUNK:]
         number += 1
-
-
-def _shrink(picture: np.ndarray, scale: float) -> np.ndarray:
-    if scale == 1.0:
-        return picture
-    size = (round(picture.shape[1] / scale), round(picture.shape[0] / scale))
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
 
 
 @dataclass(frozen=True)
@@ -165,11 +160,9 @@ class _Runner:
             (ahead_of_time, state), against_time = forward.result(), backward.result()
             bodies = [a + b for a, b in zip(ahead_of_time, against_time)]
             backs = [[False] * len(a) + [True] * len(b) for a, b in zip(ahead_of_time, against_time)]
-            middle = (own + 1) // 2
-            halves = [(0, 0, middle), (1, middle, own)]
-            parts = list(
-                pool.map(lambda h: [self._others(h[0], start + i, pictures[i], bodies[i], backs[i]) for i in range(h[1], h[2])], halves)
-            )
+            halves = [(0, range((own + 1) // 2)), (1, range((own + 1) // 2, own))]
+            parts = list(pool.map(lambda h: [self._others(h[0], start + i, pictures[i], bodies[i], backs[i]) for i in h[1]],
+            halves))
         others = parts[0] + parts[1]
         return _seen(start, cuts, blank, bodies, backs, others, scale), _Carry(state, memory)
 
@@ -205,11 +198,11 @@ class _Runner:
         if index % FACE_EVERY == 0 and bodies:
             face = _face(self._faces[which], picture, bodies)
         return _Others(
-            _png(mask),
+            encode_mask(mask),
             np.array(box, np.float32),
             face,
             [_look(picture, b) for b in bodies],
-            [_png(b.mask) for b in bodies],
+            [encode_mask(b.mask) for b in bodies],
             extents,
         )
 
@@ -248,7 +241,7 @@ def _settled(picture, bodies: list[Body], backs: list[bool], extents: list[np.nd
         if mine:
             opinions.append(np.max([resample(b.mask, b.to_frame, grid, size) for b in mine], 0))
             weights.append(1.0)
-    part = cv2.resize(picture[y0:y1, x0:x1], size[::-1], interpolation=cv2.INTER_AREA)
+    part = shrink(picture[y0:y1, x0:x1], size)
     return arbitrate(part, np.stack(opinions), np.array(weights))
 
 
@@ -264,7 +257,7 @@ def _face(finder, picture: np.ndarray, bodies: list[Body]) -> np.ndarray:
         if any(np.linalg.norm(head - other) < size for other in done):
             continue
         done.append(head)
-        x0, y0, x1, y1 = (int(v) for v in (head[0] - 1.6 * size, head[1] - 1.6 * size, head[0] + 1.6 * size, head[1] + 1.6 * size))
+        x0, y0, x1, y1 = (int(v) for v in (*(head - 1.6 * size), *(head + 1.6 * size)))
         x0, y0, x1, y1 = max(0, x0), max(0, y0), min(width, x1), min(height, y1)
         if head[1] < 0 or head[1] > height or x1 - x0 < size or y1 - y0 < size:
             continue
@@ -302,7 +295,7 @@ def _look(picture: np.ndarray, body: Body) -> np.ndarray:
     matrix = body.to_frame.astype(np.float64).copy()
     matrix[:, :2] *= step
     small = cv2.warpAffine(picture, matrix, (side, side), flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
-    mask = cv2.resize(body.mask, (side, side), interpolation=cv2.INTER_AREA) > 127
+    mask = shrink(body.mask, (side, side)) > 127
     lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).reshape(-1, 3) // 64
     code = (lab[:, 0].astype(int) * 16 + lab[:, 1] * 4 + lab[:, 2])
     rows, columns = np.mgrid[0:side, 0:side] + 0.5
@@ -344,10 +337,6 @@ def _seen(start, cuts, blank, bodies, backs, others, scale: float) -> Seen:
     )
 
 
-def _png(mask: np.ndarray) -> bytes:
-    return cv2.imencode(".png", mask, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
-
-
 def _save(work: Path, number: int, seen: Seen, carry: _Carry) -> None:
     values = {f.name: getattr(seen, f.name) for f in fields(Seen) if f.name not in ("mask", "second")}
     for name in ("mask", "second"):
@@ -378,20 +367,3 @@ def _unpack(stored, name: str) -> np.ndarray:
 def _load_carry(work: Path, number: int) -> _Carry:
     with np.load(chunk_path(work, number)) as stored:
         return _Carry(stored["state"].reshape(-1, STATE_WIDTH), ShotMemory(stored["greys"], stored["differences"]))
-
-
-def resample(mask: np.ndarray, to_frame: np.ndarray, grid: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """`mask` as seen through another grid, [h, w] of `size`, zero outside.
-
-    `to_frame` [2, 3] takes mask pixels, `grid` [2, 3] takes the wanted picture's pixels to the frame (centres at +0.5 throughout).
-    """
-    back = cv2.invertAffineTransform(np.asarray(to_frame, np.float64))
-    turn = back[:, :2] @ grid[:, :2]
-    shift = back[:, :2] @ grid[:, 2] + back[:, 2] + turn @ (0.5, 0.5) - 0.5  # cv2 counts centres from 0
-    matrix = np.concatenate([turn, shift[:, None]], 1)
-    return cv2.warpAffine(mask, matrix, (size[1], size[0]), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
-
-
-def decode_mask(png: bytes) -> np.ndarray:
-    """The [S, S] uint8 mask of PNG bytes."""
-    return cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_GRAYSCALE)

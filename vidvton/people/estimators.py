@@ -17,10 +17,10 @@ STATE_WIDTH = 5
 class Body:
     """One candidate person in one frame.
 
-    `keypoints` [33, 3] float32 (x, y in frame pixels, score 0-1), `depth` [33] float32 in pixels, smaller is nearer; `world` [33, 3]
-    float32 in metres about the mid hip, axes as the picture's; `score` 0-1, how sure the model is that this is a person at all;
-    `mask` [S, S] uint8 soft coverage 0-255 and `to_frame` [2, 3] float32, which takes mask pixels (centres at +0.5) to frame pixels;
-    `thread` numbers the bodies that one run follows: the same body has the same thread from frame to frame.
+    `keypoints` [33, 3] float32 (x, y in frame pixels, score 0-1), `depth` [33] float32 in pixels, smaller is nearer; `world` [33,
+    3] float32 in metres about the mid hip, axes as the picture's; `score` 0-1, how sure the model is that this is a person at
+    all; `mask` [S, S] uint8 soft coverage 0-255 and `to_frame` [2, 3] float32, which takes mask pixels (centres at +0.5) to frame
+    pixels; `thread` numbers the bodies that one run follows: the same body has the same thread from frame to frame.
     """
 
     keypoints: np.ndarray

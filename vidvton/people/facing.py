@@ -1,9 +1,9 @@
 """Which body of a frame to believe, which arm is the left one, and where the torso turns.
 
-Without a face in the picture the pose model takes fronts for backs and changes its mind from frame to frame. So per frame every body
-may be taken as it is or with left and right exchanged, and the steadiest path through these choices (Viterbi) is taken, first by
-continuity alone, then with the votes of those stretches in which the model agrees with itself, of faces, and of the custom that
-clips begin from the front.
+Without a face in the picture the pose model takes fronts for backs and changes its mind from frame to frame. So per frame every
+body may be taken as it is or with left and right exchanged, and the steadiest path through these choices (Viterbi) is taken,
+first by continuity alone, then with the votes of those stretches in which the model agrees with itself, of faces, and of the
+custom that clips begin from the front.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _SWAP = list(LEFT_RIGHT_SWAP)
 _VOTE = 0.06  # cost a frame of going against a unanimous stretch; turning over costs up to about one
 _AMBIGUOUS = 0.12  # torso lengths: in profile the two sides lie this close
 _TURN = 0.4  # cost of half of turning round between two frames
-_FRONT_FIRST = 1.5  # the custom that clips begin from the front, in cost; as much as 25 unanimous frames
+_FRONT_FIRST = 0.9  # the custom that clips begin from the front, in cost; as much as 30 unanimous frames
 _MISFIT = 0.1  # loss of fit against the frames around, from which a skeleton has collapsed
 _LONGEST_MISFIT = 8
 _NEIGHBOURS = 12  # frames to each side whose votes must agree
@@ -27,7 +27,8 @@ _NEIGHBOURS = 12  # frames to each side whose votes must agree
 
 @dataclass(frozen=True)
 class Choice:
-    """One frame's decision: the body believed (row of `Bodies`) and, of all rows that say the same, whether each is to be swapped."""
+    """One frame's decision: the body believed (row of `Bodies`) and, of all rows that say the same, whether each is to be
+    swapped."""
 
     row: int
     rows: tuple[int, ...]
@@ -46,7 +47,8 @@ def decide(chosen: dict[int, list[int]], bodies: Bodies, shots: np.ndarray, face
 def _decide_shot(frames: list[int], chosen: dict[int, list[int]], bodies: Bodies, faces: np.ndarray) -> dict[int, Choice]:
     torso = float(np.median([bodies.torso[chosen[f]].max() for f in frames]))
     frames, best = _fitting(frames, chosen, bodies)
-    options = [[(row, swap) for row in chosen[f] if bodies.fit[row] > b - 0.15 for swap in (False, True)] for f, b in zip(frames, best)]
+    believed = [[row for row in chosen[f] if bodies.fit[row] > b - 0.15] for f, b in zip(frames, best)]
+    options = [[(row, swap) for row in rows for swap in (False, True)] for rows in believed]
     points = [np.stack([_points(bodies, row, swap) for row, swap in opts]) for opts in options]
     turns = [np.array([raw_yaw(bodies, row, swap) for row, swap in opts]) for opts in options]
     links = [
@@ -85,7 +87,8 @@ def _passes_agree(bodies: Bodies, rows: list[int]) -> bool:
 
 
 def _points(bodies: Bodies, row: int, swap: bool) -> np.ndarray:
-    """[12, 4] (x, y, z, score) of the main joints; z is against the other side's joint, for the model's lean is not to be trusted."""
+    """[12, 4] (x, y, z, score) of the main joints; z is against the other side's joint, for the model's lean is not to be
+    trusted."""
     depth = bodies.depth[row]
     full = np.concatenate([bodies.keypoints[row, :, :2], 0.25 * (depth - depth[_SWAP])[:, None], bodies.keypoints[row, :, 2:]], 1)
     return full[_SWAP if swap else slice(None)][list(MAIN_JOINTS)]
@@ -120,7 +123,8 @@ def _viterbi(own: list[np.ndarray], links: list[np.ndarray]) -> list[int]:
 
 
 def _votes(frames, options, path, points, bodies: Bodies, faces: np.ndarray) -> list[np.ndarray]:
-    """Extra cost per option: of calling left what the model, where it is of one mind, calls right; of showing the back with a face."""
+    """Extra cost per option: of calling left what the model, where it is of one mind, calls right; of showing the back with a
+    face."""
     turned = []  # per frame: +1 where the model's own labels are those of the path, -1 where they are exchanged
     for opts, k, pts in zip(options, path, points):
         same = [_agreement(pts, opts, k, i) for i, (_, swap) in enumerate(opts) if not swap]
@@ -131,7 +135,7 @@ def _votes(frames, options, path, points, bodies: Bodies, faces: np.ndarray) -> 
     local = (np.convolve(turned, kernel, "full")[reach : reach + len(turned)]
              / np.convolve(np.ones(len(turned)), kernel, "full")[reach : reach + len(turned)])  # fmt: skip
     side = np.sin([raw_yaw(bodies, *opts[k]) for opts, k in zip(options, path)])
-    vote = _VOTE * np.sign(local) * local**2 * (0.4 + 2 * side**2)  # from the side the model errs less
+    vote = _VOTE * np.sign(local) * local**2 * (0.5 + 2 * side**2)  # from the side the model errs less
     begin = min(5, len(frames))
     extra = []
     for i, (frame, opts, k, pts) in enumerate(zip(frames, options, path, points)):
@@ -170,7 +174,7 @@ def _face_cost(bodies: Bodies, frame: int, option: tuple[int, bool], face: np.nd
         return 0.0  # not looked for, another's face, or the head is cut off by the picture's edge
     seen = float(np.clip((face[4] - 0.7) / 0.2, -1, 1))
     front = float(np.cos(raw_yaw(bodies, row, swap)))
-    return 0.5 * seen * max(0.0, -0.2 - front) if seen > 0 else -0.15 * seen * max(0.0, front - 0.2)
+    return 0.5 * seen * max(0.0, -0.2 - front) if seen > 0 else -0.03 * seen * max(0.0, front - 0.2)
 
 
 def raw_yaw(bodies: Bodies, row: int, swap: bool) -> float:
@@ -191,9 +195,8 @@ def _choice(options, points: np.ndarray, k: int, torso: float, bodies: Bodies) -
     rows, swaps = [row], [swap]
     others = {r for r, _ in options if bodies.fit[r] > bodies.fit[row] - 0.06} - {row}
     for other in sorted(others):
-        best = min(
-            ((np.linalg.norm(points[k][:, :2] - points[j][:, :2], axis=1).mean(), j) for j, (r, _) in enumerate(options) if r == other)
-        )
+        same = [j for j, (r, _) in enumerate(options) if r == other]
+        best = min((np.linalg.norm(points[k][:, :2] - points[j][:, :2], axis=1).mean(), j) for j in same)
         if best[0] < 0.15 * torso:
             rows.append(other)
             swaps.append(options[best[1]][1])

@@ -58,7 +58,7 @@ def check_who(who: str) -> tuple[str, tuple[float, ...]]:
     if re.fullmatch(r"\d+(\.\d+)?\s*,\s*\d+(\.\d+)?", word):
         x, y = (float(v) for v in word.split(","))
         return "point", (x, y)
-    raise MisuseError(f"--who is {who!r}, expected 'largest', a number counted from the left (0 is the leftmost) or a pixel 'x,y'")
+    raise MisuseError(f"--who is {who!r}, expected 'largest', a number from the left (0 is the leftmost) or a pixel 'x,y'")
 
 
 def believable(bodies: Bodies, shots: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -118,9 +118,9 @@ def follow_people(bodies: Bodies, good: np.ndarray, shots: np.ndarray) -> list[P
     for frame in sorted(by_frame):
         alive = [p for p in alive if p.shot == shots[frame] and frame - p.last <= _GAP]
         groups = _groups(bodies, by_frame[frame], torso)
-        cost = np.array([[_link_cost(bodies, torso, p, g, frame) for g in groups] for p in alive]).reshape(len(alive), len(groups))
+        cost = np.array([[_link_cost(bodies, torso, p, g, frame) for g in groups] for p in alive])
         taken = set()
-        for i, j in zip(*linear_sum_assignment(cost)) if len(alive) else ():
+        for i, j in zip(*linear_sum_assignment(cost)) if alive else ():
             if cost[i, j] < 1.0:
                 alive[i].rows[frame] = groups[j]
                 alive[i].look = 0.95 * alive[i].look + 0.05 * bodies.look[groups[j]].mean(0)

@@ -1,9 +1,9 @@
 """MediaPipe as a backend: the only file that imports it.
 
-We do not use the ready-made `solutions.Pose`, which follows one body and smooths with a lag. The same models (all inside the wheel)
-are run through three small graphs of our own: the body detector, which finds several people; the landmark model on one upright
-square of 256 pixels, cut by us out of the full-size frame; and the face detector. Following is the model's own recipe: the two
-alignment points of one frame give the next frame's square.
+We do not use the ready-made `solutions.Pose`, which follows one body and smooths with a lag. The same models (all inside the
+wheel) are run through three small graphs of our own: the body detector, which finds several people; the landmark model on one
+upright square of 256 pixels, cut by us out of the full-size frame; and the face detector. Following is the model's own recipe:
+the two alignment points of one frame give the next frame's square.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from torch import Tensor
 
 from vidvton.frames import as_arrays
 from vidvton.people.estimators import STATE_WIDTH, Body, Estimators
-from vidvton.people.plausible import fit_to_mask
+from vidvton.people.pictures import shrink
+from vidvton.people.plausible import fit_to_mask, phantom_of
 
 _SIDE = 256
 _MARGIN = 1.25  # of the square around a body, as in MediaPipe's PoseLandmarksToRoi
@@ -52,7 +53,8 @@ node { calculator: "TensorsToLandmarksCalculator" input_stream: "TENSORS:t0" out
   options { [mediapipe.TensorsToLandmarksCalculatorOptions.ext] { num_landmarks: 39 input_image_width: 256
     input_image_height: 256 visibility_activation: SIGMOID presence_activation: SIGMOID } } }
 node { calculator: "RefineLandmarksFromHeatmapCalculator" input_stream: "NORM_LANDMARKS:raw" input_stream: "TENSORS:t3"
-  output_stream: "NORM_LANDMARKS:marks" options { [mediapipe.RefineLandmarksFromHeatmapCalculatorOptions.ext] { kernel_size: 7 } } }
+  output_stream: "NORM_LANDMARKS:marks"
+  options { [mediapipe.RefineLandmarksFromHeatmapCalculatorOptions.ext] { kernel_size: 7 } } }
 node { calculator: "TensorsToLandmarksCalculator" input_stream: "TENSORS:t4" output_stream: "LANDMARKS:world"
   options { [mediapipe.TensorsToLandmarksCalculatorOptions.ext] { num_landmarks: 39 } } }
 node { calculator: "TensorsToSegmentationCalculator" input_stream: "TENSORS:t2" output_stream: "MASK:mask"
@@ -87,8 +89,8 @@ _FACE_GRAPH = (
     'input_stream: "image" output_stream: "detections"'
     + _INFERENCE.format(side=128, low=-1, model="face_detection/face_detection_short_range.tflite")
     + _DETECTOR_TAIL.format(
-        side=128, layers=4, strides="strides: 8 strides: 16 strides: 16 strides: 16", extra="interpolated_scale_aspect_ratio: 1.0",
-        boxes=896, coords=16, points=6, score=0.3,
+        side=128, layers=4, strides="strides: 8 strides: 16 strides: 16 strides: 16",
+        extra="interpolated_scale_aspect_ratio: 1.0", boxes=896, coords=16, points=6, score=0.3,
     )
 )  # fmt: skip
 
@@ -151,24 +153,25 @@ class MediaPipePose:
         self._marks = _Graph(_LANDMARK_GRAPH, _SIDE)
 
     def follow(self, frames: Tensor, state: np.ndarray | None = None) -> tuple[list[list[Body]], np.ndarray]:
-        """See `PoseEstimator.follow`. A state row is (thread, x, y, side, angle); the first row counts frames and threads."""
+        """See `PoseEstimator.follow`. A state row is (thread, x, y, side, angle); the first row counts
+        frames and threads and remembers a doubt."""
         if state is None or not len(state):
             state = np.zeros((1, STATE_WIDTH), np.float32)
         seen, threads = int(state[0, 0]), int(state[0, 1])
         squares = {int(row[0]): tuple(float(v) for v in row[1:]) for row in state[1:]}
         found: list[list[Body]] = []
-        doubtful = False
+        doubtful = bool(state[0, 2])
         for picture in as_arrays(frames):
             lost = seen % _RETRY_EVERY == 0 and doubtful
             if not squares or lost or seen % _DETECT_EVERY == 0:
-                for square in self._search(picture, list(squares.values()), thorough=seen % _DETECT_EVERY == 0):
+                for square in self._search(picture, list(squares.values()), thorough=seen % (2 * _DETECT_EVERY) == 0):
                     squares[threads] = square
                     threads += 1
             bodies, squares = self._advance(picture, squares)
             doubtful = any(fit_to_mask(b) < _LOST for b in bodies)
             found.append(bodies)
             seen += 1
-        rows = [(seen, threads, 0, 0, 0)] + [(thread, *square) for thread, square in squares.items()]
+        rows = [(seen, threads, float(doubtful), 0, 0)] + [(thread, *square) for thread, square in squares.items()]
         return found, np.array(rows, np.float32)
 
     def _advance(self, picture: np.ndarray, squares: dict[int, tuple]) -> tuple[list[Body], dict[int, tuple]]:
@@ -180,7 +183,8 @@ class MediaPipePose:
                 continue
             bodies.append(body)
             after[thread] = following
-        return bodies, after
+        kept = [b for b in bodies if not any(phantom_of(other, b) for other in bodies if other is not b)]
+        return kept, {b.thread: after[b.thread] for b in kept}
 
     def _search(self, picture: np.ndarray, known: list[tuple], *, thorough: bool) -> list[tuple]:
         """Squares of people not in `known`: in the whole picture, and in square parts of a long one."""
@@ -195,7 +199,8 @@ class MediaPipePose:
             for found in self._detector.detections(_shrunk(picture[y0:y1, x0:x1], 224)):
                 points = [(x0 + k.x * (x1 - x0), y0 + k.y * (y1 - y0)) for k in found.location_data.relative_keypoints[:2]]
                 square = _square(*points)
-                if not any(_near(square, k) for k in known + fresh) and _inside(square, picture.shape) and len(known) + len(fresh) < _MOST:
+                new = not any(_near(square, k) for k in known + fresh) and _inside(square, picture.shape)
+                if new and len(known) + len(fresh) < _MOST:
                     fresh.append(square)
         return fresh
 
@@ -248,7 +253,7 @@ class MediaPipeSegmenter:
 
     def segment(self, picture: np.ndarray) -> np.ndarray:
         """See `PersonSegmenter.segment`."""
-        small = cv2.resize(picture, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+        small = shrink(picture, (_SIDE, _SIDE))
         return np.clip(self._model.process(small).segmentation_mask * 255 + 0.5, 0, 255).astype(np.uint8)
 
 
@@ -279,14 +284,16 @@ def _shrunk(picture: np.ndarray, side: int) -> np.ndarray:
     if scale >= 1:
         return picture
     size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    return shrink(picture, size[::-1])
 
 
 def _square(centre: tuple[float, float], rim: tuple[float, float]) -> tuple[float, float, float, float]:
     """(x, y, side, angle) of the square around a body, from its two alignment points (PoseLandmarksToRoi)."""
     dx, dy = float(rim[0] - centre[0]), float(rim[1] - centre[1])
     angle = pi / 2 - atan2(-dy, dx)
-    return float(centre[0]), float(centre[1]), 2 * hypot(dx, dy) * _MARGIN, (angle + pi) % (2 * pi) - pi
+    exact = (float(centre[0]), float(centre[1]), 2 * hypot(dx, dy) * _MARGIN, (angle + pi) % (2 * pi) - pi)
+    x, y, side, angle = (float(np.float32(v)) for v in exact)  # as the state keeps it, so that a resumed run is the same
+    return x, y, side, angle
 
 
 def _to_frame(square: tuple[float, float, float, float]) -> np.ndarray:

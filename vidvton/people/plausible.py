@@ -1,7 +1,7 @@
 """How well a skeleton explains the outline it came with: the test that finds collapsed and misplaced bodies.
 
-A body model that hesitates between front and back view lets shoulders, hips and legs fall into one line while its mask stays right.
-Then much of the mask is far from any bone. (The model's own visibility stays near one and is of no use here.)
+A body model that hesitates between front and back view lets shoulders, hips and legs fall into one line while its mask stays
+right. Then much of the mask is far from any bone. (The model's own visibility stays near one and is of no use here.)
 """
 
 from __future__ import annotations
@@ -10,9 +10,20 @@ import cv2
 import numpy as np
 
 from vidvton.people.estimators import Body
+from vidvton.people.pictures import shrink
 
 _SIDE = 64
 _LIMBS = ((11, 13), (13, 15), (12, 14), (14, 16), (23, 25), (25, 27), (24, 26), (26, 28), (11, 12), (23, 24), (11, 23), (12, 24))
+
+
+def phantom_of(real: Body, body: Body) -> bool:
+    """Whether `body` is a piece of `real` taken for a person: inside it, smaller, and worse explained by its bones."""
+    boxes = [np.concatenate([b.keypoints[11:, :2].min(0), b.keypoints[11:, :2].max(0)]) for b in (real, body)]
+    wide, high = np.minimum(boxes[0][2:], boxes[1][2:]) - np.maximum(boxes[0][:2], boxes[1][:2])
+    size = boxes[1][2:] - boxes[1][:2]
+    inside = max(wide, 0) * max(high, 0) > 0.85 * size[0] * size[1]
+    smaller = size.max() < 0.85 * (boxes[0][2:] - boxes[0][:2]).max()
+    return bool(inside and smaller and fit_to_mask(body) < fit_to_mask(real) - 0.08)
 
 
 def fit_to_mask(body: Body) -> float:
@@ -23,7 +34,7 @@ def fit_to_mask(body: Body) -> float:
     """
     back = cv2.invertAffineTransform(body.to_frame.astype(np.float64))
     points = (body.keypoints[:, :2] @ back[:, :2].T + back[:, 2]) * (_SIDE / body.mask.shape[0])
-    mask = cv2.resize(body.mask, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA) > 127
+    mask = shrink(body.mask, (_SIDE, _SIDE)) > 127
     torso = np.linalg.norm(points[11:13].mean(0) - points[23:25].mean(0))
     pixels = np.clip(points, -4 * _SIDE, 5 * _SIDE).astype(int)
     canvas = np.zeros((_SIDE, _SIDE), np.uint8)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from vidvton.people.pictures import shrink
+
 SIDE = 96
 AHEAD = 2
 """Frames after a cut that are needed to judge it."""
@@ -18,7 +20,8 @@ _BLANK = 4.0  # standard deviation under which a picture shows nothing
 
 @dataclass(frozen=True)
 class ShotMemory:
-    """What must be known of the frames before: their last `greys` [n <= AHEAD + 1, 96, 96] uint8 and `differences` [m] float32."""
+    """What must be known of the frames before: their last `greys` [n <= AHEAD + 1, 96, 96] uint8 and `differences` [m]
+    float32."""
 
     greys: np.ndarray
     differences: np.ndarray
@@ -26,7 +29,9 @@ class ShotMemory:
 
 def grey_of(picture: np.ndarray) -> np.ndarray:
     """The [96, 96] uint8 grey thumbnail of `picture` [H, W, 3] uint8 on which shots are judged."""
-    small = cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    half = 2 ** max(0, int(np.log2(min(picture.shape[:2]) / (2 * SIDE))))
+    small = shrink(picture, (picture.shape[0] // half, picture.shape[1] // half))
+    small = cv2.resize(small, (SIDE, SIDE), interpolation=cv2.INTER_AREA)  # true averages: noise must not look like motion
     return cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
 
 

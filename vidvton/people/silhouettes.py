@@ -12,9 +12,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from vidvton.people.candidates import CHUNK, Seen, decode_mask, load_seen, resample, write_whole
+from vidvton.people.candidates import CHUNK, Seen, load_seen, write_whole
 from vidvton.people.facing import Choice
 from vidvton.people.identity import Bodies
+from vidvton.people.pictures import decode_mask, encode_mask, resample
 from vidvton.people.skeleton import BONES
 from vidvton.values import PoseTrack
 
@@ -196,7 +197,7 @@ class _Maker:
                 step = self._step(index, other)
                 around.append((abs(other - index), resample(self._masks[other], _moved(placed, step), grid, size)))
         mask = _without_crumbs(_steadied(mask, around))
-        return cv2.imencode(".png", mask, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
+        return encode_mask(mask)
 
     def _step(self, index: int, other: int) -> np.ndarray:
         """How far the torso moves from frame `other` to `index`, in frame pixels."""
@@ -226,7 +227,8 @@ def _moved(grid: np.ndarray, step: np.ndarray) -> np.ndarray:
 
 
 def _around(own: np.ndarray, extra: np.ndarray) -> np.ndarray:
-    """[h, w] bool: where the person may be: the body's own mask and a rim, and those pieces of `extra` that are large and touch it."""
+    """[h, w] bool: where the person may be: the body's own mask and a rim, and those pieces of `extra` that are large and touch
+    it."""
     rim = max(3, round(0.015 * max(own.shape)))
     body = cv2.dilate((own > 100).astype(np.uint8), np.ones((2 * rim + 1,) * 2, np.uint8))
     pieces = cv2.morphologyEx((extra & (body == 0)).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
@@ -237,6 +239,15 @@ def _around(own: np.ndarray, extra: np.ndarray) -> np.ndarray:
     if large:
         body |= cv2.dilate(np.isin(labels, large).astype(np.uint8), np.ones((2 * rim + 1,) * 2, np.uint8))
     return body > 0
+
+
+def _second(masks: list[np.ndarray], more, less) -> np.ndarray:
+    """Pixel by pixel the second of two to four masks in the order of `more` (second largest, or second smallest)."""
+    first, second = more(masks[0], masks[1]), less(masks[0], masks[1])
+    for mask in masks[2:]:
+        second = more(second, less(first, mask))
+        first = more(first, mask)
+    return second
 
 
 def _without_crumbs(mask: np.ndarray) -> np.ndarray:
@@ -259,15 +270,16 @@ def _steadied(mask: np.ndarray, around: list[tuple[int, np.ndarray]]) -> np.ndar
     reach = max(2, round(0.012 * max(mask.shape)))
     grown, shrunk = [], []
     for gap, other in around:
-        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach * gap + 1,) * 2)
+        kernel = np.ones((2 * reach * gap + 1,) * 2, np.uint8)
         grown.append(cv2.dilate(other, kernel))
         shrunk.append(cv2.erode(other, kernel))
-    upper = np.sort(np.stack(grown), 0)[-2]  # at least two neighbours have it
-    lower = np.sort(np.stack(shrunk), 0)[min(1, len(shrunk) - 1)]  # all but one neighbour have it
-    out = np.clip(mask, np.minimum(lower, upper), np.maximum(lower, upper)).astype(np.float32)
-    total, weight = 2 * out, np.full(mask.shape, 2, np.float32)
+    upper = _second(grown, cv2.max, cv2.min)  # at least two neighbours have it
+    lower = _second(shrunk, cv2.min, cv2.max)  # all but one neighbour have it
+    out = cv2.max(cv2.min(mask, cv2.max(lower, upper)), cv2.min(lower, upper))
+    total, weight = 2 * out.astype(np.float32), np.full(mask.shape, 2, np.float32)
     for gap, other in around:
-        close = np.clip(1 - np.abs(other - out) / 96, 0, 1) / gap
+        close = cv2.convertScaleAbs(cv2.absdiff(other, out), alpha=2.65)  # 255 at a difference of 96
+        close = (255 - close).astype(np.float32) * np.float32(1 / (255 * gap))
         total += close * other
         weight += close
     return (total / weight + 0.5).astype(np.uint8)

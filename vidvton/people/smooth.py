@@ -1,4 +1,5 @@
-"""Smoothing of joint curves with past and future, so that nothing lags: quiet where the body rests, faithful where it moves fast."""
+"""Smoothing of joint curves with past and future, so that nothing lags: quiet where the body rests, faithful where it moves
+fast."""
 
 from __future__ import annotations
 
@@ -36,8 +37,8 @@ def _bridge(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 def smooth_curve(values: np.ndarray, weights: np.ndarray, scale: float) -> np.ndarray:
     """One joint's curve [T, D], smoothed. `weights` [T] >= 0 (zero: unknown, to be interpolated); `scale` is the torso's length.
 
-    Single wild values are put aside first. Then the penalty on bending is set frame by frame from how much a lightly smoothed curve
-    bends: slow stretches are made calm, quick turns keep their shape and time.
+    Single wild values are put aside first. Then the penalty on bending is set frame by frame from how much a lightly smoothed
+    curve bends: slow stretches are made calm, quick turns keep their shape and time.
     """
     weights = weights * _trust(values, weights, scale)
     if len(values) < 4 or (weights > 0).sum() < 3:
@@ -68,8 +69,8 @@ def _trust(values: np.ndarray, weights: np.ndarray, scale: float) -> np.ndarray:
 
 
 def smooth_yaw(across: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """[T] radians from the torso's right-to-left axis `across` [T, 2] (x, z): smoothed as a direction, then unwrapped, so that a turn
-    from front to back is one continuous curve through pi / 2."""
+    """[T] radians from the torso's right-to-left axis `across` [T, 2] (x, z): smoothed as a direction, then unwrapped, so that a
+    turn from front to back is one continuous curve through pi / 2."""
     length = np.linalg.norm(across, axis=1, keepdims=True)
     direction = across / np.maximum(length, 1e-6)
     if len(direction) >= 4 and (weights > 0).sum() >= 3:  # quiet first, or noise at the back would wind up

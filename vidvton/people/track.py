@@ -46,9 +46,9 @@ def analyse(
     """Follows one person through a clip of any length; yields progress, and when it ends `load_track(work)` and
     `Silhouettes(work)` are there.
 
-    `clips()` starts the clip from the beginning as consecutive pieces; `work` is a folder for this clip alone, in which a killed run
-    is taken up again; `who` is 'largest', a number counted from the left, or 'x,y', a pixel of the source; `total` is the number
-    of frames where known.
+    `clips()` starts the clip from the beginning as consecutive pieces; `work` is a folder for this clip alone, in which a killed
+    run is taken up again; `who` is 'largest', a number counted from the left, or 'x,y', a pixel of the source; `total` is the
+    number of frames where known.
 
     Raises:
         MisuseError: `who` is no such word or names nobody.
@@ -162,8 +162,8 @@ def _choose(bodies: Bodies, shots: np.ndarray, who: str, size: tuple[int, int]) 
 def solve(
     decisions: dict[int, facing.Choice], chosen: dict[int, list[int]], bodies: Bodies, shots: np.ndarray, size: tuple[int, int]
 ) -> PoseTrack:
-    """The smoothed track of one person, from what was decided frame by frame. `chosen` are the frames they are in, with and without
-    a skeleton to be believed; `size` is the frame's (height, width)."""
+    """The smoothed track of one person, from what was decided frame by frame. `chosen` are the frames they are in, with and
+    without a skeleton to be believed; `size` is the frame's (height, width)."""
     count = len(shots)
     keypoints = np.zeros((count, 33, 3))
     depth, across = np.zeros((count, 33)), np.zeros((count, 2))
@@ -245,7 +245,8 @@ def _smoothed(keypoints: np.ndarray, depth: np.ndarray, boxes: np.ndarray, seen:
 
 
 def _quality(keypoints: np.ndarray, belief: np.ndarray, seen: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """[T] 0-1: mean score of the main joints inside the picture, times how far models agree; lower the further it is interpolated."""
+    """[T] 0-1: mean score of the main joints inside the picture, times how far models agree; lower the further it is
+    interpolated."""
     main = keypoints[:, list(identity.MAIN_JOINTS)]
     inside = (main[..., 0] >= 0) & (main[..., 0] < size[1]) & (main[..., 1] >= 0) & (main[..., 1] < size[0])
     score = (main[..., 2] * inside).sum(1) / np.maximum(inside.sum(1), 4)

@@ -1,0 +1,119 @@
+"""One contract for every backend."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scripted_people import clip_of, hopper, numbered_clip, scripted, standing
+
+from vidvton.frames import from_arrays
+from vidvton.people.mediapipe_pose import mediapipe_estimators
+from vidvton.people.plausible import fit_to_mask
+
+
+def scripted_backend():
+    return scripted(lambda number, back: [standing(0.02 * number)]), numbered_clip(6).frames
+
+
+def mediapipe_backend():
+    picture = hopper(480)
+    frames = [np.roll(picture, 3 * i, axis=1) for i in range(6)]
+    return mediapipe_estimators(), clip_of(frames).frames
+
+
+@pytest.fixture(scope="module", params=[scripted_backend, mediapipe_backend], ids=["scripted", "mediapipe"])
+def backend(request):
+    return request.param()
+
+
+@pytest.fixture(scope="module")
+def seen(backend):
+    estimators, frames = backend
+    return estimators.pose().follow(frames)
+
+
+def equal(a, b):
+    return all(
+        np.array_equal(x.keypoints, y.keypoints) and np.array_equal(x.mask, y.mask) and x.thread == y.thread
+        for p, q in zip(a, b, strict=True)
+        for x, y in zip(p, q, strict=True)
+    )
+
+
+def test_every_frame_shows_one_body_in_the_frame(backend, seen):
+    _, frames = backend
+    bodies, _ = seen
+    assert [len(b) for b in bodies] == [1] * len(frames)
+    for body in (b[0] for b in bodies):
+        assert body.score > 0.5
+        assert (body.keypoints[:, 2] >= 0).all() and (body.keypoints[:, 2] <= 1).all()
+        shoulders = body.keypoints[11:13, :2].mean(0)
+        assert 0 < shoulders[0] < frames.shape[3] and 0 < shoulders[1] < frames.shape[2]
+        assert body.keypoints[11, 0] > body.keypoints[12, 0]  # the person's left is on the picture's right
+
+
+def test_the_mask_holds_the_trunk(seen):
+    for body in (b[0] for b in seen[0]):
+        back = np.linalg.inv(np.vstack([body.to_frame, [0, 0, 1]]))
+        middle = back @ [*body.keypoints[11:13, :2].mean(0), 1]
+        x, y = middle[:2].astype(int)
+        assert body.mask[y + 4, x] > 200
+        assert fit_to_mask(body) > 0.6
+
+
+def test_one_body_keeps_its_thread(seen):
+    assert len({b[0].thread for b in seen[0]}) == 1
+
+
+def test_a_run_in_two_parts_equals_one(backend, seen):
+    estimators, frames = backend
+    pose = estimators.pose()
+    first, state = pose.follow(frames[:3])
+    assert state.dtype == np.float32 and state.ndim == 2
+    second, _ = estimators.pose().follow(frames[3:], state)
+    assert equal(first + second, seen[0])
+
+
+def test_what_was_asked_before_does_not_matter(backend, seen):
+    estimators, frames = backend
+    pose = estimators.pose()
+    pose.follow(frames.flip(0))
+    assert equal(pose.follow(frames)[0], seen[0])
+
+
+def test_segmenter_returns_soft_coverage(backend):
+    estimators, frames = backend
+    mask = estimators.segmenter().segment(frames[0].movedim(0, -1).numpy())
+    assert mask.dtype == np.uint8 and mask.ndim == 2
+    assert mask.max() > 250 and mask.min() < 5
+
+
+def test_faces_have_five_columns(backend):
+    estimators, frames = backend
+    rows = estimators.faces().find(frames[0].movedim(0, -1).numpy())
+    assert rows.dtype == np.float32 and rows.ndim == 2 and rows.shape[1] == 5
+
+
+def test_mediapipe_finds_nobody_in_noise_and_is_quiet(capfd):
+    frames = from_arrays(np.full((2, 120, 160, 3), 127, np.uint8))
+    estimators = mediapipe_estimators()
+    bodies, _ = estimators.pose().follow(frames)
+    assert bodies == [[], []]
+    assert len(estimators.faces().find(np.zeros((64, 64, 3), np.uint8))) == 0
+    assert capfd.readouterr().err == ""
+
+
+def test_mediapipe_places_the_nose_and_the_face():
+    picture = hopper(600)
+    body = mediapipe_estimators().pose().follow(clip_of([picture]).frames)[0][0][0]
+    assert np.linalg.norm(body.keypoints[0, :2] - (267, 231)) < 15  # seen by eye
+    row = mediapipe_estimators().faces().find(picture)[0]
+    assert row[0] < body.keypoints[0, 0] < row[2] and row[1] < body.keypoints[0, 1] < row[3] and row[4] > 0.7
+
+
+def test_mediapipe_keypoints_scale_with_the_picture():
+    small, large = hopper(300), hopper(900)
+    pose = mediapipe_estimators().pose()
+    a = pose.follow(clip_of([small]).frames)[0][0][0]
+    b = pose.follow(clip_of([large]).frames)[0][0][0]
+    assert np.abs(3 * a.keypoints[11:13, :2] - b.keypoints[11:13, :2]).max() < 0.04 * 900
