@@ -14,9 +14,9 @@ import numpy as np
 @dataclass(frozen=True)
 class Background:
     """`distance` [H, W] float32, how far a pixel is from the smooth shade (Lab units); `shadowless` [H, W] float32, the same with
-    darkening counted a third, so that cast shadows stay background; `noise`, the rim's spread about that shade (Lab units, 0.3 for
-    a studio render, 10 for a rug); `unlikely` [H, W] float32, negative log likelihood under the rim's colours; `rim` [H, W] bool,
-    the rim pixels taken for background."""
+    darkening counted a third, so that cast shadows stay background; `noise`, the rim's spread about that shade (Lab units, 0.3
+    for a studio render, 10 for a rug); `unlikely` [H, W] float32, negative log likelihood under the rim's colours; `rim` [H, W]
+    bool, the rim pixels taken for background."""
 
     distance: np.ndarray
     shadowless: np.ndarray

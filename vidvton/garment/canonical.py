@@ -15,7 +15,9 @@ def tilt(mask: np.ndarray, *, reach: float = 24.0) -> float:
     """Degrees by which the mask is to be turned (clockwise on the screen) to stand upright; 0 where nothing is clearly better."""
     h, w = mask.shape
     ratio = 112 / max(h, w)
-    small = cv2.resize(mask.astype(np.float32), (max(4, round(w * ratio)), max(4, round(h * ratio))), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(
+        mask.astype(np.float32), (max(4, round(w * ratio)), max(4, round(h * ratio))), interpolation=cv2.INTER_AREA
+    )
 
     def mirror(angle: float) -> float:
         return symmetry_axis(turn(small, angle)[0] > 0.5)[1] - 0.0012 * abs(angle)

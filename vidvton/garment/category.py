@@ -8,8 +8,8 @@ import numpy as np
 
 from ..errors import MisuseError
 from ..values import CATEGORIES, Layout
-from .landmarks import Shape, leg_gap, read_upper, torso_width
-from .outline import Half
+from .landmarks import Shape, read_upper
+from .outline import Half, leg_gap, torso_width
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,9 @@ class Reading:
 def check_category(word: str | None) -> str | None:
     """The word itself; MisuseError for one that is no category."""
     if word is not None and word not in CATEGORIES:
-        raise MisuseError(f"garment category is {word!r}, expected one of {', '.join(CATEGORIES)}: give one of these or leave it out")
+        raise MisuseError(
+            f"garment category is {word!r}, expected one of {', '.join(CATEGORIES)}: give one of these or leave it out"
+        )
     return word
 
 

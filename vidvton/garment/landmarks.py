@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .outline import Half, open_gaps, right_half, symmetry_axis, turning
+from .outline import Half, leg_gap, open_gaps, right_half, symmetry_axis, torso_width, turning
 
 CLEAR, LIKELY, PLACED = 0.9, 0.7, 0.4
 
@@ -17,8 +17,8 @@ CLEAR, LIKELY, PLACED = 0.9, 0.7, 0.4
 @dataclass
 class Side:
     """What one half's outline shows: `points` name -> (x, y, score), and where on the path the sleeve begins and ends
-    (`sleeve`, path indices of shoulder and armpit). Where a sleeve lies along the body, `inner_seam` [n, 2] leads from the end of the
-    sleeve's path inside the silhouette back to the shoulder."""
+    (`sleeve`, path indices of shoulder and armpit). Where a sleeve lies along the body, `inner_seam` [n, 2] leads from the end of
+    the sleeve's path inside the silhouette back to the shoulder."""
 
     half: Half
     points: dict[str, tuple[float, float, float]] = field(default_factory=dict)
@@ -80,52 +80,6 @@ def read_lower(mask: np.ndarray) -> Shape | None:
     return Shape(sides[0], sides[1], axis, mask.shape[1], mirror, legs)
 
 
-def torso_width(mask: np.ndarray) -> float:
-    """Typical width in pixels of the body of a top: the central run of its rows between a third and nine tenths of its height."""
-    rows = np.nonzero(mask.any(1))[0]
-    top, height = rows[0], rows[-1] - rows[0] + 1
-    axis, _ = symmetry_axis(mask)
-    c = int(round(axis))
-
-    def typical(low: float, high: float) -> float:
-        widths = []
-        for y in range(int(top + low * height), max(int(top + low * height) + 1, int(top + high * height))):
-            row = mask[y]
-            if row[c]:
-                out = np.nonzero(~row)[0]
-                a = out[out < c].max(initial=-1)
-                b = out[out > c].min(initial=len(row))
-                widths.append(b - a - 1)
-        return float(np.median(widths)) if widths else float(mask.any(0).sum())
-
-    # a flared skirt must not pass for the chest
-    return min(typical(0.35, 0.9), 1.25 * typical(0.12, 0.4))
-
-
-def leg_gap(mask: np.ndarray, axis: float) -> tuple[float, float] | None:
-    """(x, y) of the crotch where two legs part near the centre line, or None for a skirt."""
-    solid = open_gaps(mask)
-    rows, columns = np.nonzero(solid.any(1))[0], np.nonzero(solid.any(0))[0]
-    height, width = rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1
-    reach = max(2, int(0.14 * width))
-    xs = np.arange(max(0, int(axis) - reach), min(mask.shape[1], int(axis) + reach + 1))
-    bottoms = np.array([np.nonzero(solid[:, x])[0].max() if solid[:, x].any() else rows[0] for x in xs])
-    k = int(bottoms.argmin())
-    ends = [np.nonzero(solid[:, s].any(1))[0].max() for s in (slice(0, xs[k]), slice(xs[k] + 1, None)) if solid[:, s].any()]
-    if len(ends) < 2 or min(ends) - bottoms[k] < 0.055 * height:
-        return None
-    depth = min(ends) - bottoms[k]
-    if depth < 0.2 * height:
-        # a shallow notch parts two legs only if they are alike and stout: not two cuffs, not a curved hem
-        row = solid[int(bottoms[k] + 0.5 * depth)]
-        above = solid[max(0, int(bottoms[k]) - 2)]
-        stout = [row[s].sum() > 0.6 * above[s].sum() for s in (slice(0, xs[k]), slice(xs[k], None))]
-        if not all(stout) or abs(ends[0] - ends[1]) > 0.06 * height:
-            return None
-    low = np.nonzero(bottoms <= bottoms[k] + 1)[0]
-    return float(xs[int(np.median(low))]), float(bottoms[k])
-
-
 # -- tops and dresses ------------------------------------------------------------------------------------------------------
 
 
@@ -166,7 +120,9 @@ def _armpit(half: Half, body: float, full: bool) -> tuple[int, bool]:
         away = np.linalg.norm(before - half.path[i], axis=1)
         # a sleeve ends beside or below the armpit; a chest above a drawn-in waist does not
         beside = before[:, 1] - half.path[i, 1] > -0.45 * body
-        outer = (beside & (before[:, 0] - half.path[i, 0] > 0.1 * body)) | ((before[:, 1] - half.path[i, 1] > 0.12 * body) & (x[:i] > x[i]))
+        outer = (beside & (before[:, 0] - half.path[i, 0] > 0.1 * body)) | (
+            (before[:, 1] - half.path[i, 1] > 0.12 * body) & (x[:i] > x[i])
+        )
         reach = (away * outer).max()
         arm = reach > 0.2 * body
         value = -turn[i] * (1.0 if arm else 0.35) + (25 if arm else 0) * min(1.0, reach / (0.5 * body))
@@ -178,11 +134,17 @@ def _armpit(half: Half, body: float, full: bool) -> tuple[int, bool]:
 
 
 def _cuff_notch(half: Half, body: float) -> int | None:
-    """Path index of the notch between a cuff and the hem where a long sleeve lies along the body without a gap; None without one."""
+    """Path index of the notch between a cuff and the hem where a long sleeve lies along the body without a gap; None without
+    one."""
     x, y, turn = half.x, half.y, half.turn
     n = len(x)
     inner = np.arange(12, n - 12)
-    inner = inner[(turn[inner] < -28) & (y[inner] > 0.6 * half.height) & (x[inner] > 0.25 * body) & (y[inner] < min(0.99 * half.height, 1.8 * body))]
+    inner = inner[
+        (turn[inner] < -28)
+        & (y[inner] > 0.6 * half.height)
+        & (x[inner] > 0.25 * body)
+        & (y[inner] < min(0.99 * half.height, 1.8 * body))
+    ]
     best = None
     for i in inner:
         before = half.path[max(0, i - n // 5) : i]
@@ -195,14 +157,18 @@ def _cuff_notch(half: Half, body: float) -> int | None:
 
 
 def _sleeve_beside_body(side: Side, notch: int, body: float) -> int:
-    """Landmarks of a sleeve that lies along the body down to `notch`: the armpit placed inside the silhouette, by proportion, above
-    the notch. Returns the shoulder's path index."""
+    """Landmarks of a sleeve that lies along the body down to `notch`: the armpit placed inside the silhouette, by proportion,
+    above the notch. Returns the shoulder's path index."""
     half = side.half
     x, y = half.x, half.y
     upper = np.arange(4, notch)
     upper = upper[y[upper] < 0.35 * half.height]
     wide = turning(half.path, 16)
-    root = int(upper[(np.clip(wide[upper], 0, 60) / 60 - 4.0 * np.abs(x[upper] - x[notch]) / body).argmax()]) if len(upper) else notch // 3
+    root = (
+        int(upper[(np.clip(wide[upper], 0, 60) / 60 - 4.0 * np.abs(x[upper] - x[notch]) / body).argmax()])
+        if len(upper)
+        else notch // 3
+    )
     side.put("shoulder", root, LIKELY)
     pit = (float(half.path[notch, 0]), float(half.path[root, 1] + 0.42 * body), PLACED)
     side.points["armpit"] = pit
@@ -249,7 +215,11 @@ def _cuff(side: Side, root: int, armpit: int, *, attached: bool = False) -> None
     turn = np.clip(half.turn[root : armpit + 1], 0, 100)
     # the cuff is beyond the first third of the way; its inner corner may lie close under the arm
     first = 0 if attached else int(0.3 * n)
-    peaks = [i for i in range(2, n - 2) if i > first and turn[i] >= turn[max(0, i - 4) : i + 5].max() and turn[i] > 12 and far[i] > 0.45]
+    peaks = [
+        i
+        for i in range(2, n - 2)
+        if i > first and turn[i] >= turn[max(0, i - 4) : i + 5].max() and turn[i] > 12 and far[i] > 0.45
+    ]
     best, pair = -1e9, None
     for a in peaks:
         for b in peaks:

@@ -27,8 +27,8 @@ _DEPTHS = np.linspace(0.05, 0.8, 36)
 
 @dataclass(frozen=True)
 class NeckHole:
-    """`mask` [H, W] bool of what is seen through the neck hole (garment pixels to take away); `arc` [n, 2] the front collar's edge,
-    (x, y) pixel indices from picture left to right; `score`, how clear it is (about 0 to 25)."""
+    """`mask` [H, W] bool of what is seen through the neck hole (garment pixels to take away); `arc` [n, 2] the front collar's
+    edge, (x, y) pixel indices from picture left to right; `score`, how clear it is (about 0 to 25)."""
 
     mask: np.ndarray
     arc: np.ndarray
@@ -76,7 +76,11 @@ def _best_arc(rgb: np.ndarray, cover: np.ndarray, axis: float, shoulders: float)
             grid_d, grid_p = (g.ravel() for g in np.meshgrid(depth, _POWERS))
             y = np.linspace(ends[0], ends[1], len(_U)) + grid_d[:, None] * (1 - np.abs(_U) ** grid_p[:, None])
             # round necks are shallow, only a V goes deep; without this a print below the collar wins
-            scores = _rate(lab, top, x, y) + 8 * half / shoulders - 7 * np.maximum(0, grid_d / half - np.where(grid_p < 1.5, 1.7, 0.95))
+            scores = (
+                _rate(lab, top, x, y)
+                + 8 * half / shoulders
+                - 7 * np.maximum(0, grid_d / half - np.where(grid_p < 1.5, 1.7, 0.95))
+            )
             for k in np.argsort(scores)[-3:]:
                 candidates.append((float(scores[k]), np.stack([x, y[k]], 1)))
     candidates.sort(key=lambda c: -c[0])
@@ -113,11 +117,11 @@ def _rate(lab: np.ndarray, top: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.
     step, calm, lift = step[fine], calm[fine], lift[fine]
     mean = np.where(use[fine][..., None], across[fine], np.nan)
     steady = np.linalg.norm(np.nanmean(mean, axis=1), axis=1) / (np.nanmean(step, axis=1) + 0.5)
-    low, mid = np.nanquantile(step, 0.2, axis=1), np.nanmedian(step, axis=1)
+    low, mid = _ranked(step, 0.2), _ranked(step, 0.5)
     # a step counts by what it is next to: on black cloth a collar's edge is faint
     shade = np.nanmean(np.where(use[fine], at(1.6)[fine][..., 0], np.nan), axis=1)
     gain = 1.0 + 1.6 * np.exp(-shade / 12)
-    darker = np.clip(np.nanmedian(lift, axis=1) / 5, -0.6, 1)
+    darker = np.clip(_ranked(lift, 0.5) / 5, -0.6, 1)
     edge = (0.9 * np.minimum(gain * low, 12) + 0.35 * np.minimum(gain * mid, 18)) * (0.35 + 0.65 * steady)
     flat = y[fine].max(1) > h - 8
     out[fine] = edge - 0.3 * np.nanmean(calm, axis=1) + 1.5 * darker + 2.0 * amount[fine] / len(_U) - 50 * flat
@@ -125,12 +129,21 @@ def _rate(lab: np.ndarray, top: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.
     return out
 
 
+def _ranked(values: np.ndarray, share: float) -> np.ndarray:
+    """[n] the value of rank `share` of each row, NaN left out (NumPy's nanquantile takes a hundred times as long)."""
+    ordered = np.sort(values, axis=1)  # NaN comes last
+    rank = (share * (np.isfinite(values).sum(1) - 1)).astype(int)
+    return ordered[np.arange(len(values)), np.maximum(rank, 0)]
+
+
 def _unrest(lab: np.ndarray, cover: np.ndarray, arc: np.ndarray) -> float:
     """What speaks against the area above an arc being the plain inside of a neck: colours that differ within it."""
     hole = np.zeros(cover.shape, np.uint8)
     lid = np.array([[arc[-1, 0], -2], [arc[0, 0], -2]])
     cv2.fillPoly(hole, [np.round(np.vstack([arc, lid])).astype(np.int32)], 1)
-    hole = cv2.erode(hole, np.ones((3, 3), np.uint8)).astype(bool) & cv2.erode(cover.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+    hole = cv2.erode(hole, np.ones((3, 3), np.uint8)).astype(bool) & cv2.erode(
+        cover.astype(np.uint8), np.ones((3, 3), np.uint8)
+    ).astype(bool)
     if hole.sum() < 12:
         return 0.0
     inside = lab[hole]

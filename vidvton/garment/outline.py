@@ -39,8 +39,8 @@ class Half:
 
 
 def open_gaps(mask: np.ndarray) -> np.ndarray:
-    """`mask` with every hole (legs or a sleeve touching below a gap) opened to the outside by a cut from its lowest point, so that
-    the outline runs around the gap."""
+    """`mask` with every hole (legs or a sleeve touching below a gap) opened to the outside by a cut from its lowest point, so
+    that the outline runs around the gap."""
     holes = ndimage.binary_fill_holes(mask) & ~mask
     count, label, stats, _ = cv2.connectedComponentsWithStats(holes.astype(np.uint8), connectivity=4)
     if count < 2:
@@ -119,3 +119,49 @@ def turning(path: np.ndarray, k: int) -> np.ndarray:
     turn = np.degrees(np.arctan2(cross, (before * after).sum(1)))
     turn[:2] = turn[-2:] = 0
     return turn
+
+
+def torso_width(mask: np.ndarray) -> float:
+    """Typical width in pixels of the body of a top: the central run of its rows between a third and nine tenths of its height."""
+    rows = np.nonzero(mask.any(1))[0]
+    top, height = rows[0], rows[-1] - rows[0] + 1
+    axis, _ = symmetry_axis(mask)
+    c = int(round(axis))
+
+    def typical(low: float, high: float) -> float:
+        widths = []
+        for y in range(int(top + low * height), max(int(top + low * height) + 1, int(top + high * height))):
+            row = mask[y]
+            if row[c]:
+                out = np.nonzero(~row)[0]
+                a = out[out < c].max(initial=-1)
+                b = out[out > c].min(initial=len(row))
+                widths.append(b - a - 1)
+        return float(np.median(widths)) if widths else float(mask.any(0).sum())
+
+    # a flared skirt must not pass for the chest
+    return min(typical(0.35, 0.9), 1.25 * typical(0.12, 0.4))
+
+
+def leg_gap(mask: np.ndarray, axis: float) -> tuple[float, float] | None:
+    """(x, y) of the crotch where two legs part near the centre line, or None for a skirt."""
+    solid = open_gaps(mask)
+    rows, columns = np.nonzero(solid.any(1))[0], np.nonzero(solid.any(0))[0]
+    height, width = rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1
+    reach = max(2, int(0.14 * width))
+    xs = np.arange(max(0, int(axis) - reach), min(mask.shape[1], int(axis) + reach + 1))
+    bottoms = np.array([np.nonzero(solid[:, x])[0].max() if solid[:, x].any() else rows[0] for x in xs])
+    k = int(bottoms.argmin())
+    ends = [np.nonzero(solid[:, s].any(1))[0].max() for s in (slice(0, xs[k]), slice(xs[k] + 1, None)) if solid[:, s].any()]
+    if len(ends) < 2 or min(ends) - bottoms[k] < 0.055 * height:
+        return None
+    depth = min(ends) - bottoms[k]
+    if depth < 0.2 * height:
+        # a shallow notch parts two legs only if they are alike and stout: not two cuffs, not a curved hem
+        row = solid[int(bottoms[k] + 0.5 * depth)]
+        above = solid[max(0, int(bottoms[k]) - 2)]
+        stout = [row[s].sum() > 0.6 * above[s].sum() for s in (slice(0, xs[k]), slice(xs[k], None))]
+        if not all(stout) or abs(ends[0] - ends[1]) > 0.06 * height:
+            return None
+    low = np.nonzero(bottoms <= bottoms[k] + 1)[0]
+    return float(xs[int(np.median(low))]), float(bottoms[k])

@@ -10,8 +10,8 @@ from .landmarks import Shape
 
 
 def label_parts(alpha: np.ndarray, shape: Shape, category: str, scale: float) -> np.ndarray:
-    """[H, W] uint8 of `Part` at the size of `alpha`; `shape` was read from a mask `scale` times as large. Boundaries between parts
-    are straight: shoulder to armpit, waist to waist, crotch to the waist's centre."""
+    """[H, W] uint8 of `Part` at the size of `alpha`; `shape` was read from a mask `scale` times as large. Boundaries between
+    parts are straight: shoulder to armpit, waist to waist, crotch to the waist's centre."""
     mask = alpha >= 0.5
     h, w = mask.shape
     parts = np.zeros((h, w), np.uint8)

@@ -14,10 +14,11 @@ from ..frames import as_arrays, from_arrays
 from ..values import LANDMARKS, Garment
 from .canonical import crop, crop_box, tilt, turn
 from .category import check_category, read_category, read_layout
+from .edge import clean_edge, soften
 from .landmarks import Shape, read_lower, read_upper
 from .neck import find_neck_hole
 from .parts import label_parts
-from .segment import Cutout, clean_edge, segment, soften
+from .segment import Cutout, segment
 from .worn import garment_from_labels
 
 LEAST_CONFIDENCE = 0.5
@@ -35,10 +36,10 @@ def prepare_garment(
 ) -> Garment:
     """The garment in `image` [3, H, W] uint8.
 
-    `alpha` [H, W] float32 0-1 is used as the coverage where the picture brings one that is not opaque all over. `category` (upper,
-    lower, full) overrides what the shape suggests. The picture's longer side is brought to at most `max_side` pixels first. For a
-    garment that somebody wears, `person` [H, W] may be a bool map of the garment or a CIHP label map; without it head and skin
-    are found by shape and colour.
+    `alpha` [H, W] float32 0-1 is used as the coverage where the picture brings one that is not opaque all over. `category`
+    (upper, lower, full) overrides what the shape suggests. The picture's longer side is brought to at most `max_side` pixels
+    first. For a garment that somebody wears, `person` [H, W] may be a bool map of the garment or a CIHP label map; without it
+    head and skin are found by shape and colour.
     Raises MisuseError for an unknown category or unfit sizes, VidvtonError where no garment can be told from the background.
     """
     check_category(category)
@@ -55,7 +56,9 @@ def prepare_garment(
         marked = None if marked is None else cv2.resize(marked.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
     cutout = _cut(rgb, given, marked, category)
     if cutout.confidence < LEAST_CONFIDENCE or (cutout.alpha > 0.5).sum() < 64:
-        raise VidvtonError("no garment found: nothing in the picture stands out from its border, give one with a plainer background or alpha")
+        raise VidvtonError(
+            "no garment found: nothing in the picture stands out from its border, give one with a plainer background or alpha"
+        )
     cutout = _straighten(cutout)
     return _understand(cutout, category)
 

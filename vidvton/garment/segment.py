@@ -14,6 +14,7 @@ import numpy as np
 from scipy import ndimage
 
 from .background import Background, lab_of, model_background
+from .edge import clean_edge, soften
 from .worn import find_wearer, split_at_waist
 
 WORK_SIDE = 448
@@ -40,7 +41,8 @@ class _Guess:
 
 
 def segment(rgb: np.ndarray, *, category: str | None = None) -> Cutout:
-    """The garment in uint8 RGB [H, W, 3]; where somebody wears it, without them and (by `category`) without their other clothes."""
+    """The garment in uint8 RGB [H, W, 3]; where somebody wears it, without them and (by `category`) without their other
+    clothes."""
     h, w = rgb.shape[:2]
     ratio = min(1.0, WORK_SIDE / max(h, w))
     small = cv2.resize(rgb, (max(8, round(w * ratio)), max(8, round(h * ratio))), interpolation=cv2.INTER_AREA)
@@ -60,7 +62,9 @@ def segment(rgb: np.ndarray, *, category: str | None = None) -> Cutout:
 
 def _gaps_beside(mask: np.ndarray, wearer: np.ndarray, background: Background) -> np.ndarray:
     """Background [H, W] bool that arms enclose: of its shade, sizeable, and touching skin."""
-    near = cv2.morphologyEx((mask & ~wearer & (background.shadowless < 6)).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    near = cv2.morphologyEx(
+        (mask & ~wearer & (background.shadowless < 6)).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)
+    )
     count, label, stats, _ = cv2.connectedComponentsWithStats(near)
     touched = np.unique(label[cv2.dilate(wearer.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0])
     gaps = [i for i in touched if i and stats[i, cv2.CC_STAT_AREA] > 0.001 * mask.sum()]
@@ -101,8 +105,10 @@ def _halfway(mask: np.ndarray, background: Background, *, reach: int = 3) -> np.
     """`mask` without the last few pixels that are nearer to the background's shade than to what lies close by: a low threshold
     finds pale cloth but also the blur and the compression noise around dark cloth."""
     peak = cv2.dilate(background.distance, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
-    rim = mask & (cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 3) <= reach)
-    pale = rim & (background.distance < np.minimum(0.4 * peak, 3.0))
+    depth = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 3)
+    faint = background.distance < np.minimum(0.4 * peak, 3.0)
+    blurred = background.distance < 0.4 * peak
+    pale = mask & ((faint & (depth <= reach)) | (blurred & (depth <= 2)))
     count, label = cv2.connectedComponents((pale | ~mask).astype(np.uint8), connectivity=4)
     linked = np.zeros(count, bool)
     linked[np.unique(label[~mask])] = True
@@ -131,7 +137,7 @@ def _fullest(scored: list[_Guess], lab: np.ndarray, background: Background) -> _
         return None
     for other in sorted(scored, key=lambda g: g.mask.sum()):
         grown = other.mask.sum() / best.mask.sum()
-        if other.score < best.score - 0.25 or not 1.005 < grown < 1.9 or (other.mask & best.mask).sum() < 0.985 * best.mask.sum():
+        if other.score < best.score - 0.25 or not 1.005 < grown < 6 or (other.mask & best.mask).sum() < 0.985 * best.mask.sum():
             continue
         if background.noise >= 1.0 and grown < 1.05:
             continue
@@ -198,7 +204,9 @@ def _by_grabcut(rgb: np.ndarray, background: Background, share: float, *, closed
         odd_parts = cv2.morphologyEx((level > 0.45).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
         count, label, stats, _ = cv2.connectedComponentsWithStats(odd_parts)
         odd_parts = np.isin(label, [i for i in range(1, count) if stats[i, cv2.CC_STAT_AREA] > 0.001 * level.size])
-        whole = ndimage.binary_fill_holes(cv2.morphologyEx(np.pad(odd_parts.astype(np.uint8), k), cv2.MORPH_CLOSE, disc)[k:-k, k:-k])
+        whole = ndimage.binary_fill_holes(
+            cv2.morphologyEx(np.pad(odd_parts.astype(np.uint8), k), cv2.MORPH_CLOSE, disc)[k:-k, k:-k]
+        )
         seeds[:] = np.where(whole, cv2.GC_PR_FGD, cv2.GC_PR_BGD)
         seeds[cv2.erode(whole.astype(np.uint8), disc[::3, ::3]).astype(bool)] = cv2.GC_FGD
     seeds[rim] = cv2.GC_BGD
@@ -301,8 +309,8 @@ def _contrast(lab: np.ndarray, outline: np.ndarray, on_rim: np.ndarray) -> float
 
 
 def _steps(lab: np.ndarray, outline: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Colour steps [n] across the outline's points; the mean size of the next steps inward and outward; and how far the same change
-    goes on inward, as it does in a shadow but not in a pale garment."""
+    """Colour steps [n] across the outline's points; the mean size of the next steps inward and outward; and how far the same
+    change goes on inward, as it does in a shadow but not in a pale garment."""
     ahead = np.roll(outline, -4, 0) - np.roll(outline, 4, 0)
     normal = np.stack([ahead[:, 1], -ahead[:, 0]], 1) / np.maximum(np.linalg.norm(ahead, axis=1, keepdims=True), 1e-3)
     soft = cv2.GaussianBlur(lab, (0, 0), 1.0)
@@ -346,66 +354,3 @@ def _histogram(lab: np.ndarray, where: np.ndarray) -> np.ndarray:
     count = np.histogramdd(lab[where], bins)[0]
     soft = ndimage.gaussian_filter(count, 0.6)
     return soft / max(soft.sum(), 1e-6)
-
-
-def soften(rgb: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Soft coverage [H, W] float32 at the picture's size from a small bool mask: in a band along the edge every pixel is explained
-    as a mix of the nearest sure garment and the nearest sure background colour."""
-    h, w = rgb.shape[:2]
-    scale = max(h, w) / max(mask.shape)
-    rough = cv2.resize(mask.astype(np.float32), (w, h), interpolation=cv2.INTER_LINEAR)
-    rough = cv2.GaussianBlur(rough, (0, 0), max(0.6, 0.5 * scale))
-    hard = rough > 0.5
-    band = max(2.0, 1.6 * scale)
-    inside = cv2.distanceTransform(hard.astype(np.uint8), cv2.DIST_L2, 5)
-    outside = cv2.distanceTransform((~hard).astype(np.uint8), cv2.DIST_L2, 5)
-    sure_in, sure_out = inside > band, outside > band
-    if not sure_in.any() or not sure_out.any():
-        return hard.astype(np.float32)
-    image = rgb.astype(np.float32)
-    blurred = cv2.GaussianBlur(image, (0, 0), max(1.0, 0.6 * scale))
-    edge = ~sure_in & ~sure_out
-    fore = _nearest(blurred, sure_in)[edge]
-    back = _nearest(blurred, sure_out)[edge]
-    gap = fore - back
-    size = (gap * gap).sum(1)
-    mix = ((image[edge] - back) * gap).sum(1) / np.maximum(size, 1)
-    # where the two colours are alike the mix is noise: lean on the outline
-    trust = np.clip((np.sqrt(size) - 12) / 40, 0, 1)
-    slope = np.clip(0.5 + (inside - outside)[edge] / (0.7 * band), 0, 1)
-    out = hard.astype(np.float32)
-    out[edge] = trust * np.clip((mix - 0.08) / 0.84, 0, 1) + (1 - trust) * slope
-    out = cv2.GaussianBlur(out, (0, 0), 0.6)
-    out[sure_in & (out > 0.6)] = 1
-    # nothing loose: keep what hangs on the sure inside
-    count, label = cv2.connectedComponents((out > 0.1).astype(np.uint8), connectivity=4)
-    linked = np.zeros(count, bool)
-    linked[np.unique(label[sure_in])] = True
-    out[~linked[label]] = 0
-    return np.where(out < 0.02, 0, out).astype(np.float32)
-
-
-def _nearest(image: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """`image` with every pixel replaced by that of the nearest pixel in `where`."""
-    _, label = cv2.distanceTransformWithLabels((~where).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
-    lookup = np.zeros((label.max() + 1, image.shape[2]), image.dtype)
-    lookup[label[where]] = image[where]
-    return lookup[label]
-
-
-def clean_edge(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """uint8 RGB whose last pixels before the edge, and everything outside, take the nearest inner colour, so that no resampling can
-    pull background in."""
-    depth = max(1.0, 0.0022 * max(rgb.shape[:2]))
-    inside = cv2.distanceTransform((alpha > 0.97).astype(np.uint8), cv2.DIST_L2, 5)
-    sure = inside > depth
-    if not sure.any():
-        sure = alpha > 0.5
-    if not sure.any():
-        return rgb.copy()
-    filled = _nearest(rgb, sure)
-    out = np.where(sure[..., None], rgb, filled)
-    # the copied streaks get smoother with distance
-    far = ~cv2.dilate(sure.astype(np.uint8), np.ones((9, 9), np.uint8)).astype(bool)
-    out[far] = cv2.blur(out, (9, 9))[far]
-    return out

@@ -24,8 +24,8 @@ _INK = (30, 30, 30)
 
 
 def draw_sheet(garment: Garment, picture: Tensor) -> Tensor:
-    """[3, H, W] uint8: the `picture` [3, H, W] uint8 as given, the garment on a checkerboard with its outline, its parts in colours,
-    its landmarks with their names, and its layout in words."""
+    """[3, H, W] uint8: the `picture` [3, H, W] uint8 as given, the garment on a checkerboard with its outline, its parts in
+    colours, its landmarks with their names, and its layout in words."""
     tiles = [_fitted(np.ascontiguousarray(as_arrays(picture))), _cut_out(garment), _parts(garment), _points(garment)]
     body = np.hstack([np.pad(t, ((0, 0), (8, 8), (0, 0)), constant_values=255) for t in tiles])
     foot = np.full((64, body.shape[1], 3), 255, np.uint8)

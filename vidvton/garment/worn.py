@@ -1,7 +1,7 @@
 """A garment worn by somebody in its picture: head and skin taken away, the top told from the trousers.
 
-By shape (a narrow head over wide shoulders) and colour (skin as the face shows it); no learned weights. A caller that has a parser
-can hand in its label map instead.
+By shape (a narrow head over wide shoulders) and colour (skin as the face shows it); no learned weights. A caller that has a
+parser can hand in its label map instead.
 """
 
 from __future__ import annotations
