@@ -27,6 +27,7 @@ from vidvton.progress import Progress
 from vidvton.smoothing import whittaker
 from vidvton.values import Clip, PoseTrack
 from vidvton.warp.body import Body, BodyMeasure, measure_frame, solve_body
+from vidvton.warp.plate import Plate, learn_plate
 from vidvton.warp.shade import Albedo, learn_albedo
 
 CHUNK, CONTEXT = 32, 2
@@ -99,6 +100,7 @@ class Shot:
     stop: int
     appearance: Appearance | None = None
     albedo: Albedo | None = None
+    plate: Plate | None = None
     body: Body | None = None
     fade: np.ndarray | None = None
     fade_to: float = 255.0
@@ -203,12 +205,15 @@ def _learn(source: ClipSource, work: Path, track: PoseTrack, crops: Crops, shots
         arrays: dict[str, np.ndarray] = {"seen": np.array(bool(rows))}
         if rows:
             frames = np.stack([next(pictures) for _ in rows])
-            outlines = torch.from_numpy(np.stack([silhouettes.cut(t, tuple(crops.boxes[t]), tuple(crops.sizes[t])) for t in rows]))
+            outlines = torch.from_numpy(
+                np.stack([silhouettes.cut(t, tuple(crops.boxes[t]), tuple(crops.sizes[t])) for t in rows])
+            )
             pose = _pick(crops.pose(track, shot.start, shot.stop), [t - shot.start for t in rows])
             appearance = learn_appearance(from_arrays(frames), pose, outlines)
             labels = parse_frames(from_arrays(frames), pose, outlines, appearance).numpy()
             arrays |= {f"appearance_{k}": v for k, v in appearance.to_arrays().items()}
             arrays |= _albedo_arrays(learn_albedo(frames, labels))
+            arrays |= _plate_arrays(learn_plate(frames, labels, crops.boxes[rows]))
         _save(_look_path(work, shot.start), arrays)
         done += len(rows)
         yield Progress("colours", done, total)
@@ -239,7 +244,14 @@ def _albedo_arrays(albedo: Albedo) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _load_look(work: Path, start: int) -> tuple[Appearance, Albedo] | None:
+def _plate_arrays(plate: Plate | None) -> dict[str, np.ndarray]:
+    if plate is None:
+        return {}
+    place = np.array([*plate.corner, plate.zoom])
+    return {"plate_picture": plate.picture, "plate_known": plate.known, "plate_place": place}
+
+
+def _load_look(work: Path, start: int) -> tuple[Appearance, Albedo, Plate | None] | None:
     with np.load(_look_path(work, start)) as stored:
         if not bool(stored["seen"]):
             return None
@@ -252,7 +264,10 @@ def _load_look(work: Path, start: int) -> tuple[Appearance, Albedo] | None:
             tuple(stored[f"albedo_levels_{k}"] for k in range(count)),
             stored["albedo_skin"],
         )
-        return appearance, albedo
+        if "plate_place" not in stored.files:
+            return appearance, albedo, None
+        x, y, zoom = stored["plate_place"].tolist()
+        return appearance, albedo, Plate(stored["plate_picture"], stored["plate_known"], (x, y), zoom)
 
 
 def _parse(source: ClipSource, work: Path, track: PoseTrack, crops: Crops, shots: list[Shot]) -> Iterator[Progress]:

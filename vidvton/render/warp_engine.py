@@ -91,7 +91,9 @@ class WarpEngine:
         crop = np.ascontiguousarray(frame[box[1] : box[3], box[0] : box[2]])
         small = np.ascontiguousarray(cut(frame, box, labels.shape))
         fade = shot.fade[t - shot.start] if shot.fade is not None else 0.0
-        for drawn in self._outfits[shot.start].draw(t - shot.start, unfade(small, fade, shot.fade_to), labels, crop.shape[:2]):
+        small = unfade(small, fade, shot.fade_to)
+        behind = None if shot.plate is None else lambda size: shot.plate.cut(box, size)
+        for drawn in self._outfits[shot.start].draw(t - shot.start, small, labels, crop.shape[:2], behind=behind):
             crop = paste(crop, drawn.under, drawn.under_alpha, drawn.layers, drawn.light, fade=fade, fade_to=shot.fade_to)
         out = frame.copy()
         out[box[1] : box[3], box[0] : box[2]] = crop

@@ -73,7 +73,7 @@ def soften(mask: np.ndarray, spread: float = 0.8) -> np.ndarray:
     return cv2.GaussianBlur(mask.astype(np.float32), (0, 0), spread)
 
 
-def step_between(values: np.ndarray, low: float, high: float) -> np.ndarray:
+def step_between(values: np.ndarray, low: float | np.ndarray, high: float | np.ndarray) -> np.ndarray:
     """0 below `low`, 1 above `high`, smooth in between (low > high turns it round)."""
     share = np.clip((values - low) / (high - low), 0, 1)
     return share * share * (3 - 2 * share)
@@ -177,8 +177,10 @@ def _domain(m: PanelMap, hem: float, sleeved: bool, across: np.ndarray, station:
     """[h, w] 0-1: where old cloth is this panel's to cover."""
     if m.part in SLEEVES:
         return step_between(across, 1.25, 1.1) * step_between(station, hem + 0.08, hem + 0.02)
-    # An old hem may hang lower at the sides; far below, a mislabelled speck is not cloth.
-    domain = step_between(across, RIM, RIM - 0.12) * step_between(station, hem + 0.60, hem + 0.45)
+    # An old hem may hang lower; far below, or wide of the body there, old cloth is not this garment's to replace but to take
+    # away.
+    wide = RIM - 0.3 * step_between(station, hem, hem + 0.15)
+    domain = step_between(across, wide, wide - 0.12) * step_between(station, hem + 0.60, hem + 0.45)
     outside = step_between(across, 0.86, 1.0)
     for arm in arms:
         domain *= 1 - step_between(np.abs(arm.across), 1.5, 1.2) * (arm.station > (0.25 if sleeved else 0.05)) * outside

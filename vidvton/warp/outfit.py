@@ -27,6 +27,10 @@ Motion = Callable[[], Iterable[tuple[np.ndarray, np.ndarray]]]
 """Starts the shot's optical flow and labels: frame by frame `(flow [h, w, 2] working pixels, labels [H, W])`."""
 
 
+Scene = Callable[[tuple[int, int]], tuple[np.ndarray, np.ndarray]] | None
+"""Gives the background (picture uint8, known bool) at a (height, width); None where other frames tell nothing."""
+
+
 @dataclass(frozen=True)
 class Wear:
     """One garment on one shot: `fitted` panels and their `shifts` [T, rows, columns, 2] that hold them to the old cloth's
@@ -58,16 +62,17 @@ class Outfit:
     skin: np.ndarray
     yaw: np.ndarray
 
-    def draw(self, t: int, frame: np.ndarray, labels: np.ndarray, size: tuple[int, int]) -> list[Drawn]:
+    def draw(self, t: int, frame: np.ndarray, labels: np.ndarray, size: tuple[int, int], *, behind: Scene = None) -> list[Drawn]:
         """Frame `t` of the shot, one entry a garment: `frame` [h, w, 3] uint8 and `labels` [h, w] at working size, the cloth
-        drawn at output `size` (height, width)."""
+        drawn at output `size` (height, width). `behind` gives the background as other frames saw it, at any (height, width)
+        asked for."""
         light = shading(frame, labels, self.reader)
         raster = _raster(labels.shape, STEP)
         limb_maps = [map_panel(p, t, self.yaw[t], raster, step=STEP) for p in self.limbs]
         limbs = [_limb(m, labels.shape) for m in limb_maps]
-        return [self._draw_wear(wear, t, frame, labels, size, light, limb_maps, limbs) for wear in self.wears]
+        return [self._draw_wear(wear, t, frame, labels, size, light, limb_maps, limbs, behind) for wear in self.wears]
 
-    def _draw_wear(self, wear: Wear, t: int, frame, labels, size, light, limb_maps, limbs) -> Drawn:
+    def _draw_wear(self, wear: Wear, t: int, frame, labels, size, light, limb_maps, limbs, behind) -> Drawn:
         shifts = (None if shift is None else shift[t] for shift in wear.shifts)
         raster = _raster(labels.shape, STEP)
         maps = [map_panel(p, t, self.yaw[t], raster, step=STEP, offset=shift) for p, shift in zip(wear.fitted, shifts)]
@@ -76,7 +81,7 @@ class Outfit:
         if trunk is not None:
             station, across = enlarge(trunk.station, labels.shape), enlarge(np.abs(trunk.across), labels.shape)
         old = old_cloth(labels, wear.dressing.category, station, wear.dressing.waist)
-        under, under_alpha, bare = self._undress(wear, frame, labels, old, light, trunk, limb_maps)
+        under, under_alpha, bare = self._undress(wear, frame, labels, old, light, trunk, limb_maps, behind)
         arms = [limb for limb in limbs if limb.part in SLEEVES]
         order = draw_order(maps)
         layers = [panel_layer(maps[i], wear.fitted[i].panel.hem, wear.dressing, labels, old, across, arms, size) for i in order]
@@ -85,7 +90,7 @@ class Outfit:
         layers[at:at] = [enlarged_layer(colour, alpha, size) for colour, alpha in bare]
         return Drawn(under, under_alpha, tuple(x for x in layers if x is not None), light)
 
-    def _undress(self, wear: Wear, frame, labels, old, light, trunk, limb_maps):
+    def _undress(self, wear: Wear, frame, labels, old, light, trunk, limb_maps, behind):
         """What is under the old garment, at half working size: it is smooth, and mostly covered."""
         half = (labels.shape[0] // 2, labels.shape[1] // 2)
         small, few = (cv2.resize(a, half[::-1], interpolation=cv2.INTER_NEAREST) for a in (labels, old.astype(np.uint8)))
@@ -93,7 +98,9 @@ class Outfit:
         limbs = [_limb(m, half) for m in limb_maps]
         place = None if trunk is None else (enlarge(np.abs(trunk.across), half), enlarge(trunk.station, half))
         ends = {f.panel.part: f.panel.hem for f in wear.fitted}
-        under, bare = fill(picture, small, few > 0, wear.dressing, place, limbs, ends, self.skin, dim)
+        under, bare = fill(
+            picture, small, few > 0, wear.dressing, place, limbs, ends, self.skin, dim, behind(half) if behind else None
+        )
         grown = cv2.dilate(old.astype(np.uint8), np.ones((5, 5))).astype(bool) & ~kept_in_front(labels)
         return under, soften(grown), bare
 

@@ -128,6 +128,7 @@ def shading(frame: np.ndarray, labels: np.ndarray, reader: Reader) -> np.ndarray
     r, g, b = (c.astype(np.uint16) >> 3 for c in cv2.split(frame))
     code = (r << 10) | (g << 5) | b
     ratio, known = np.ones_like(grey), np.zeros(grey.shape, np.uint8)
+    spread = 0.8
     for group, level, dye, odd in zip(GROUPS, reader.level, reader.dye, reader.odd):
         inside = group[labels]
         if not level.any() or not inside.any():
@@ -137,10 +138,13 @@ def shading(frame: np.ndarray, labels: np.ndarray, reader: Reader) -> np.ndarray
         core[cv2.dilate(odd[code].astype(np.uint8), np.ones((5, 5))) > 0] = 0
         if dye.any():
             index = cv2.medianBlur(dye[code], 3)
-            core[cv2.morphologyEx(index, cv2.MORPH_GRADIENT, np.ones((5, 5))) > 0] = 0
+            edges = inside & (cv2.morphologyEx(index, cv2.MORPH_GRADIENT, np.ones((5, 5))) > 0)
+            core[edges] = 0
+            # Narrow stripes and checks leave few pixels to read: only broad light is trusted there.
+            spread = max(spread, 5.0 * min(1.0, 2 * edges.sum() / inside.sum()))
         np.copyto(ratio, (grey + FLOOR) / (level[code] + FLOOR), where=core > 0)
         known |= core
     if not known.any():
         return ratio
     filled = push_pull(ratio[..., None], known > 0)[..., 0]
-    return np.clip(cv2.GaussianBlur(filled, (0, 0), 0.8), 0.35, 1.6)
+    return np.clip(cv2.GaussianBlur(filled, (0, 0), spread), 0.35, 1.6)

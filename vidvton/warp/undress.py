@@ -24,7 +24,7 @@ def fill(
     sleeve_ends: dict[Part, float],
     skin: np.ndarray,
     light: np.ndarray,
-    plate: np.ndarray | None = None,
+    plate: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
     """What lies under the old garment: the picture [h, w, 3] float32 0-255, and the bare arms that lie before the trunk, each as
     (colour [h, w, 3], alpha [h, w]).
@@ -63,16 +63,18 @@ def fill(
     return picture, bare
 
 
-def _surroundings(
-    frame: np.ndarray, labels: np.ndarray, old: np.ndarray, rim: np.ndarray, plate: np.ndarray | None
-) -> np.ndarray:
-    """The scene continued into the old garment's place: deep inside the background, at the rim whatever lies beside it."""
+def _surroundings(frame: np.ndarray, labels: np.ndarray, old: np.ndarray, rim: np.ndarray, plate) -> np.ndarray:
+    """The scene continued into the old garment's place: background where other frames saw it; elsewhere, at the rim, whatever
+    lies beside it, and deep inside the nearest background."""
     beside = cv2.GaussianBlur(continue_colours(frame, ~rim), (0, 0), 0.7)
-    if plate is None:
-        plate = cv2.GaussianBlur(continue_colours(frame, BACKGROUND[labels] & ~rim), (0, 0), 1.5)
+    scene = cv2.GaussianBlur(continue_colours(frame, BACKGROUND[labels] & ~rim), (0, 0), 1.5)
     depth = cv2.distanceTransform(old.astype(np.uint8), cv2.DIST_L2, 3)
     near = step_between(depth, 4.0, 2.0)
-    return cv2.blendLinear(beside, plate, near, 1 - near).astype(np.float32)
+    picture = cv2.blendLinear(beside, scene, near, 1 - near).astype(np.float32)
+    if plate is not None:
+        share = soften(plate[1], 1.0)[..., None]
+        picture += (plate[0] - picture) * share
+    return picture
 
 
 def _trunk(frame, labels, rim, dressing: Dressing, across, station, tone) -> list[tuple[np.ndarray, np.ndarray]]:
