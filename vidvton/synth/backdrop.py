@@ -133,7 +133,10 @@ def _room(b: Backdrop, point: Tensor, floor: Tensor, rays: Tensor) -> Tensor:
         rng = np.random.default_rng([b.seed, k])
         cx, cy, w, h = rng.uniform(-2.2, 2.2), rng.uniform(1.1, 2.3), rng.uniform(0.15, 0.45), rng.uniform(0.15, 0.4)
         inside = torch.maximum((x - cx).abs() / w, (y - cy).abs() / h)
-        ink = _tone(tuple(rng.uniform(0.15, 0.9, 3)), point) * (0.7 + 0.6 * value_noise(x * 9, y * 9, b.seed + k))[..., None]
+        ink = (
+            _tone(tuple(rng.uniform(0.2, 0.8) + rng.uniform(-0.14, 0.14, 3)), point)
+            * (0.7 + 0.6 * value_noise(x * 9, y * 9, b.seed + k))[..., None]
+        )
         paint = torch.where((inside < 1)[..., None], paint * 0.25, paint)
         paint = torch.where((inside < 0.88)[..., None], ink, paint)
     paint = torch.where((y < 0.11)[..., None], wall.clamp_min(0.35) * 1.1, paint)
@@ -175,7 +178,7 @@ def _boxes(
         side = axis == 0
         along = torch.where(side, z, x)
         pane = ((along / 1.1 + cx) % 1 < 0.55) & ((y / 1.3) % 1 > 0.35) & (y < h - 0.3) & (y > 0.6)
-        tint = _tone(tuple(rng.uniform(0.3, 0.85, 3)), point) * torch.where(side, 0.62, 1.0)[..., None]
+        tint = _tone(tuple(rng.uniform(0.35, 0.8) + rng.uniform(-0.09, 0.09, 3)), point) * torch.where(side, 0.62, 1.0)[..., None]
         glass = (
             point.new_tensor([0.10, 0.13, 0.18])
             * (0.6 + hashed((along / 1.1 + cx).floor(), (y / 1.3).floor(), b.seed))[..., None]

@@ -86,7 +86,7 @@ UPPER_ARM, FOREARM = 0.275, 0.25
 def rest_joints(shape: BodyShape) -> Tensor:
     """[J, 3] float32 joints of the nominal rest pose, metres."""
     s, h = shape.shoulders * (1.04 - 0.08 * shape.woman), shape.hips
-    shoulder = torch.tensor([0.172 * s, 1.388, -0.022])
+    shoulder = torch.tensor([0.165 * s, 1.385, -0.022])
     arm = ARM
     left = {
         "clavicle": (0.03, 1.395, 0.0),

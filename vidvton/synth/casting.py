@@ -40,11 +40,17 @@ _WORDS = ("VIDVTON", "STUDIO", "PARIS", "1984", "OCEAN", "WILD", "NORTH", "HELLO
 
 
 def _colour(rng: np.random.Generator, *, light: tuple[float, float] = (0.15, 0.92)) -> Colour:
-    """A dyer's colour: often neutral, sometimes strong."""
-    if rng.random() < 0.35:
-        v = float(rng.choice([0.10, 0.16, 0.30, 0.55, 0.80, 0.93]))
-        return (v, v * float(rng.uniform(0.95, 1.0)), v * float(rng.uniform(0.9, 1.02)))
-    return tuple(float(c) for c in colorsys.hls_to_rgb(rng.random(), rng.uniform(*light) * 0.75 + 0.08, rng.uniform(0.3, 0.9)))
+    """A dyer's colour: often neutral, mostly muted, sometimes strong."""
+    draw = rng.random()
+    if draw < 0.40:
+        v = float(rng.choice([0.09, 0.13, 0.20, 0.34, 0.55, 0.78, 0.90, 0.95]))
+        return (v, v * float(rng.uniform(0.95, 1.0)), v * float(rng.uniform(0.88, 1.03)))
+    strong = draw > 0.85
+    hue = float(rng.choice([0.0, 0.03, 0.08, 0.12, 0.33, 0.45, 0.55, 0.60, 0.63, 0.70, 0.92])) + float(rng.normal(0, 0.02))
+    lightness = rng.uniform(*light) * 0.75 + 0.06
+    return tuple(
+        float(c) for c in colorsys.hls_to_rgb(hue % 1, lightness, rng.uniform(0.55, 0.85) if strong else rng.uniform(0.12, 0.45))
+    )
 
 
 def _apart(rng: np.random.Generator, other: Colour, least: float = 0.35) -> Colour:
@@ -101,6 +107,8 @@ def cast_fabric(rng: np.random.Generator, kind: str, *, base: Colour | None = No
     base = base or _colour(rng)
     second = _apart(rng, base)
     third, ink = _colour(rng), _apart(rng, base)
+    if rng.random() < 0.6:  # most prints keep to a family of colours
+        third = tuple(float(np.clip(0.5 * (a + b) + 0.06 * rng.normal(), 0, 1)) for a, b in zip(base, second))
     common = (
         "plain",
         "plain",
@@ -350,7 +358,8 @@ def cast_backdrop(rng: np.random.Generator) -> Backdrop:
         if place == "room"
         else tuple(float(rng.uniform(0.4, 0.65)) + d for d in (0, 0, 0))
     )
-    return Backdrop(place, _colour(rng, light=(0.4, 0.95)), floor, float(rng.uniform(1.4, 3.0)), int(rng.integers(1000)))
+    wall = tuple(0.62 * c + 0.38 * float(np.mean(_colour(rng))) for c in _colour(rng, light=(0.4, 0.95)))
+    return Backdrop(place, wall, floor, float(rng.uniform(1.4, 3.0)), int(rng.integers(1000)))
 
 
 def cast_light(rng: np.random.Generator) -> Light:

@@ -9,13 +9,12 @@ from torch import Tensor
 
 from vidvton.synth.agnostic import GREY
 from vidvton.synth.body import anatomy
-from vidvton.synth.figure import GARMENT
 from vidvton.synth.film import Shot, shoot
 from vidvton.synth.garments import cut_for
 from vidvton.synth.scene import Script, make_shot
 from vidvton.synth.sensor import develop
 from vidvton.synth.shop import ShopPicture, lay_flat, shop_picture
-from vidvton.synth.trim import make_cloth
+from vidvton.synth.trim import flat_bounds, make_cloth
 from vidvton.synth.truth import Truth, find_truth, plate_truth, sight
 
 
@@ -42,17 +41,15 @@ def make_clip(script: Script, *, device: str = "cpu", batch: int = 4) -> SynthCl
 
 
 def make_frames(script: Script, *, device: str = "cpu", batch: int = 4) -> tuple[Tensor, Tensor, Tensor]:
-    """(frames [T, 3, H, W] uint8, where the sold garment is seen [T, H, W] bool, key light [T, H, W] uint8) without the rest
+    """(frames [T, 3, H, W] uint8, where the sold garment has any part in the colour [T, H, W] bool, key light [T, H, W]
+    uint8) without the rest
     of the truth:
     for the same clip with another garment or person."""
     shot = make_shot(script, device=device)
     frames, worn, light = [], [], []
     for plate in shoot(shot, batch=batch):
         frames.append(develop(plate.colour, script.sensor, seed=script.seed, frames=plate.frames).cpu())
-        layer = shot.performance.figure.layer[plate.hits.face]
-        seen = torch.zeros_like(plate.hits.covered)
-        seen[plate.hits.covered] = layer == GARMENT + script.sold
-        worn.append(seen.cpu())
+        worn.append(((plate.touched >> script.sold) & 1).bool().cpu())
         light.append((plate.lit * 255).round().to(torch.uint8).cpu())
     return torch.cat(frames).contiguous(memory_format=torch.channels_last), torch.cat(worn), torch.cat(light)
 
@@ -66,5 +63,5 @@ def make_shop_pictures(script: Script, size: tuple[int, int]) -> tuple[ShopPictu
     """(front, back) of the sold garment at (height, width) `size`, cut for the script's person."""
     g = cut_for(script.target, anatomy(script.look.body))
     figure = lay_flat(g)
-    cloth = make_cloth(g, figure.points, figure.keep, texel=0.0014)
+    cloth = make_cloth(g, flat_bounds(g, figure.points, figure.keep), texel=0.0014)
     return shop_picture(g, cloth, figure, size), shop_picture(g, cloth, figure, size, back=True)

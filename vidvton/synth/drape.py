@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vidvton.synth.garments import Pattern
+from vidvton.synth.garments import Pattern, lap
 from vidvton.synth.skeleton import INDEX
 
 RING, LEVELS = 24, 9
@@ -32,12 +32,16 @@ class Ring:
         i = level.floor().clamp(max=LEVELS - 2).long()
         u = (level - i)[:, None]
         around = (angle / (2 * np.pi) % 1) * RING
-        j = around.floor().long() % RING
-        v = (around - around.floor())[:, None]
-        v = v * v * (3 - 2 * v)
-        k = (j + 1) % RING
+        j = around.floor().long()
+        t = (around - around.floor())[:, None]
+        # A uniform cubic B-spline around: particles pull the hem, they do not dent it.
+        weights = ((1 - t) ** 3 / 6, (3 * t**3 - 6 * t**2 + 4) / 6, (-3 * t**3 + 3 * t**2 + 3 * t + 1) / 6, t**3 / 6)
         o = self.offset.to(points.device)
-        return torch.lerp(torch.lerp(o[:, i, j], o[:, i, k], v), torch.lerp(o[:, i + 1, j], o[:, i + 1, k], v), u)
+        out = torch.zeros(len(o), len(points), 3, device=points.device)
+        for k, w in enumerate(weights):
+            beside = (j + k - 1) % RING
+            out += w * torch.lerp(o[:, i, beside], o[:, i + 1, beside], u)
+        return out
 
 
 def swing_skirt(g: Pattern, matrices: Tensor, joints: Tensor, fps: float, scale: float) -> Ring:
@@ -53,7 +57,10 @@ def swing_skirt(g: Pattern, matrices: Tensor, joints: Tensor, fps: float, scale:
         [section[:, :1] * np.sin(angles), np.repeat(ys[:, None], RING, 1), section[:, 1:2] * np.cos(angles) + section[:, 2:]], -1
     )
     m = matrices[:, 0].numpy().astype(np.float64)
-    stiff = np.einsum("trc,lac->tlar", m[..., :3], rest) + m[:, None, None, :, 3]
+    thighs = matrices[:, [INDEX["left_hip"], INDEX["right_hip"]]].mean(1).numpy().astype(np.float64)
+    follow = lap(torch.tensor(ys)).numpy()[:, None, None]
+    stiff = (1 - follow) * (np.einsum("trc,lac->tlar", m[..., :3], rest) + m[:, None, None, :, 3])
+    stiff += follow * (np.einsum("trc,lac->tlar", thighs[..., :3], rest) + thighs[:, None, None, :, 3])
     down = np.linalg.norm(rest[1:] - rest[:-1], axis=-1, keepdims=True) * scale
     across = np.linalg.norm(np.roll(rest, -1, 1) - rest, axis=-1, keepdims=True) * scale
     legs = (
@@ -64,14 +71,15 @@ def swing_skirt(g: Pattern, matrices: Tensor, joints: Tensor, fps: float, scale:
     x, before = stiff[0].copy(), stiff[0].copy()
     out = np.empty_like(stiff)
     dt = 1 / fps / _STEPS
-    pull = np.linspace(1, 0, LEVELS)[:, None, None] ** 1.5 * 0.05 + 0.012
+    pull = np.linspace(1, 0, LEVELS)[:, None, None] ** 1.5 * 0.06 + 0.012
     warm = 12
     for frame in range(-warm, len(stiff)):
         for step in range(_STEPS):
             u = (step + 1) / _STEPS
             a, b = max(frame - 1, 0), max(frame, 0)
             goal, leg = stiff[a] * (1 - u) + stiff[b] * u, legs[a] * (1 - u) + legs[b] * u
-            moved = x + (x - before) * 0.97 + np.array([0, -9.8 * dt * dt, 0])
+            # The air inside goes along with the wearer: without that a turn would wring the skirt like a cloth.
+            moved = x + (x - before) * 0.62 + (stiff[b] - stiff[a]) / _STEPS * 0.36 + np.array([0, -9.8 * dt * dt, 0])
             before, x = x, moved + (goal - moved) * pull
             for _ in range(_PASSES):
                 x = _keep_lengths(x, down, across)

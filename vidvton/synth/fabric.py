@@ -203,10 +203,13 @@ class Cloth:
         """The same on another device."""
         return Cloth(tuple(level.to(device) for level in self.levels), self.low, self.high)
 
-    def __call__(self, flat: Tensor, back: Tensor, metres_per_sample: float) -> Tensor:
-        """Linear colours [N, 3] at flat coordinates [N, 2]; `back` [N] bool; coarse levels where samples lie far apart."""
+    def level(self, metres_per_sample: float) -> int:
+        """The level whose texels lie about as far apart as the samples."""
         texel = (self.high[0] - self.low[0]) / self.levels[0].shape[3]
-        level = min(max(round(math.log2(max(metres_per_sample / texel, 1e-3))), 0), len(self.levels) - 1)
+        return min(max(round(math.log2(max(metres_per_sample / texel, 1e-3))), 0), len(self.levels) - 1)
+
+    def __call__(self, flat: Tensor, back: Tensor, level: int = 0) -> Tensor:
+        """Linear colours [N, 3] at flat coordinates [N, 2]; `back` [N] bool; coarse levels are for samples that lie far apart."""
         picture = self.levels[level]
         u = 2 * (flat[:, 0] - self.low[0]) / (self.high[0] - self.low[0]) - 1
         v = 1 - 2 * (flat[:, 1] - self.low[1]) / (self.high[1] - self.low[1])

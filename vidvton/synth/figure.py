@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
 
 from vidvton.synth.body import FOREARM, UPPER_ARM, Anatomy, anatomy, body_field, place, skin_weights, surface_map
-from vidvton.synth.garments import GarmentSpec, Pattern, bounds, cut, cut_for, flatten, garment_field, part_of, worn_on
+from vidvton.synth.garments import GarmentSpec, Pattern, bounds, cut, cut_for, flatten, garment_field, lap, part_of, worn_on
 from vidvton.synth.look import Look, hair_bounds, hair_field, hair_keep, shoe_field
 from vidvton.synth.skeleton import INDEX
 from vidvton.synth.solids import Surface, surface_nets
+from vidvton.synth.trim import flat_bounds
 from vidvton.values import CIHP_LABELS
 
 SKIN, HAIR, SHOES, GARMENT = 0, 1, 2, 3
@@ -44,6 +45,7 @@ class Figure:
     part: Tensor
     piece: Tensor
     two_sided: Tensor
+    inner: Tensor
 
     def to(self, device: torch.device | str) -> Figure:
         """The same on another device."""
@@ -51,7 +53,7 @@ class Figure:
 
 
 _CORNER_FIELDS = ("points", "normals", "weights", "keep", "flat", "side", "uv", "loose", "loose_joint")
-_FACE_FIELDS = ("layer", "label", "part", "piece", "two_sided")
+_FACE_FIELDS = ("layer", "label", "part", "piece", "two_sided", "inner")
 
 
 def join(figures: list[Figure]) -> Figure:
@@ -88,6 +90,7 @@ def _clothe(a: Anatomy, surface: Surface, layer: int, label: Tensor | int, **giv
         "loose_joint": given.get("loose_joint", torch.zeros(v, dtype=torch.long)),
         "piece": given.get("piece", torch.zeros(f, dtype=torch.uint8)),
         "two_sided": given.get("two_sided", torch.zeros(f, dtype=torch.bool)),
+        "inner": torch.zeros(f, dtype=torch.bool),
     }
     layers = torch.full((f,), layer, dtype=torch.uint8)
     return Figure(
@@ -154,7 +157,17 @@ def _hair(a: Anatomy, look: Look, voxel: float) -> Figure:
     loose = ((1.60 - p[:, 1]) / 0.25).clamp(0, 1) * (0.9 if look.hair_style == "tied" else 0.6)
     loose = torch.where(p[:, 2] < -0.115, loose + 0.2, loose) if look.hair_style == "tied" else loose
     joint = torch.full((len(p),), INDEX["head"])
-    return _clothe(a, surface, HAIR, _LABEL["hair"], weights=stiff, keep=hair_keep(a, look, p), loose=loose, loose_joint=joint)
+    return _clothe(
+        a,
+        surface,
+        HAIR,
+        _LABEL["hair"],
+        weights=stiff,
+        keep=hair_keep(a, look, p),
+        two_sided=torch.ones(len(surface.faces), dtype=torch.bool),
+        loose=loose,
+        loose_joint=joint,
+    )
 
 
 def _shoes(a: Anatomy, look: Look, voxel: float) -> Figure:
@@ -193,6 +206,11 @@ def garment_figure(g: Pattern, layer: int, voxel: float) -> Figure:
     weights = skin_weights(g.body, p)
     if spec.is_skirt or spec.category != "lower":
         weights = _off_the_legs(weights, 1.0 if spec.is_skirt else 0.75)
+    if spec.is_skirt:  # it follows what both thighs do together: a lap when sitting, next to nothing when walking
+        share = weights[:, 0] * lap(p[:, 1])
+        weights[:, 0] -= share
+        for name in ("left_hip", "right_hip"):
+            weights[:, INDEX[name]] += share / 2
     loose = _looseness(spec, p, at)
     joint = torch.full((len(p),), INDEX["chest"])
     if spec.category == "lower":
@@ -200,7 +218,7 @@ def garment_figure(g: Pattern, layer: int, voxel: float) -> Figure:
     else:
         joint = torch.where(at.arm > 0.5, torch.where(p[:, 0] > 0, INDEX["left_elbow"], INDEX["right_elbow"]), joint)
     piece = part_of(g, p, at)[surface.faces[:, 0]]
-    near = keep[surface.faces].amin(-1) < 0.16 if not spec.is_skirt else torch.ones(len(surface.faces), dtype=torch.bool)
+    near = torch.ones(len(surface.faces), dtype=torch.bool)
     figure = _clothe(
         g.body, surface, layer, garment_label(spec), weights=weights, keep=keep, flat=flat, side=side, loose=loose,
         loose_joint=joint,
@@ -232,12 +250,14 @@ def _looseness(spec: GarmentSpec, p: Tensor, at) -> Tensor:
 
 @dataclass(frozen=True)
 class Dressed:
-    """A person in their garments: the `figure`, the `body`, and each garment's `patterns` in layer order."""
+    """A person in their garments: the `figure`, the `body`, and each garment's `patterns` in layer order with the flat rectangle
+    (low, high) each fills, whatever else is worn."""
 
     figure: Figure
     body: Anatomy
     look: Look
     patterns: tuple[Pattern, ...]
+    extents: tuple[tuple[tuple[float, float], tuple[float, float]], ...]
 
 
 def dress(look: Look, garments: tuple[GarmentSpec, ...], *, voxel: float = 0.015) -> Dressed:
@@ -248,7 +268,9 @@ def dress(look: Look, garments: tuple[GarmentSpec, ...], *, voxel: float = 0.015
     pieces = [_skin(a, look, voxel), _shoes(a, look, voxel)]
     if look.hair_style != "bald":
         pieces.append(_hair(a, look, voxel))
-    pieces += [garment_figure(g, GARMENT + i, voxel) for i, g in enumerate(patterns)]
+    clothes = [garment_figure(g, GARMENT + i, voxel) for i, g in enumerate(patterns)]
+    extents = tuple(flat_bounds(g, f.points, f.keep) for g, f in zip(patterns, clothes))
+    pieces += clothes
     shown = []
     for piece in pieces:
         layer = int(piece.layer[0])
@@ -263,5 +285,16 @@ def dress(look: Look, garments: tuple[GarmentSpec, ...], *, voxel: float = 0.015
                 left = left - 0.2
             inside = garment_field(g, piece.points) < 0.012
             hidden |= ((left > margin) & inside)[piece.faces].all(-1)
-        shown.append(only(piece, ~hidden))
-    return Dressed(join(shown), a, look, patterns)
+        if layer >= GARMENT:  # its inside may still show, up a sleeve or a trouser leg
+            shown.append(only(piece, ~hidden))
+            if bool(hidden.any()):
+                under = only(piece, hidden)
+                turned = {
+                    "faces": under.faces.flip(-1),
+                    "two_sided": ~torch.ones_like(under.two_sided),
+                    "inner": torch.ones_like(under.inner),
+                }
+                shown.append(replace(under, **turned))
+        else:
+            shown.append(only(piece, ~hidden))
+    return Dressed(join(shown), a, look, patterns, extents)

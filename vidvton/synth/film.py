@@ -50,6 +50,7 @@ class Plate:
     world: Tensor
     behind: Behind
     lit: Tensor
+    touched: Tensor
 
 
 def shoot(shot: Shot, *, batch: int = 4) -> Iterator[Plate]:
@@ -74,22 +75,33 @@ def _plate(shot: Shot, frames: Tensor) -> Plate:
     fine = (2 * size[0], 2 * size[1])
     hits = rasterize(_samples(camera.project(world, size)), figure.faces, fine, keep=figure.keep, two_sided=figure.two_sided)
     shadow_size = 160 if size[0] <= 320 else 256
-    shadows = cast_shadows(shot.light, world, figure.faces, figure.keep, shadow_size)
+    shadows = cast_shadows(shot.light, world, figure.faces, figure.keep, p.joints[frames, 0].to(device), shadow_size)
     point = blend(world, figure.faces, hits)
     normal = F.normalize(blend(normals, figure.faces, hits), dim=-1)
     view = F.normalize(camera.centre[hits.frame] - point, dim=-1)
-    backs = _backs(figure.faces, world, hits, camera)
+    backs = _backs(figure.faces, world, hits, camera) | figure.inner[hits.face]
     normal = torch.where(backs[:, None], -normal, normal)
     lit = shadows.lit(point + 0.012 * normal, hits.frame)
-    albedo, wrap, gloss = _material(shot, hits, backs, camera)
+    albedo, wrap, gloss = _material(shot, frames, hits, camera)
     light = shade(albedo, normal, view, lit, shot.light, wrap=wrap, gloss=gloss) * torch.where(backs, 0.45, 1.0)[:, None]
     behind = see_behind(shot.backdrop, camera, size, frames / shot.fps, shot.props)
     ground_lit, floor_lit = _ground(behind, shadows, p.joints[frames].to(device), shot.light)
-    colour = _over(light, hits, behind.colour * ground_lit[..., None])
+    ground = torch.cat([behind.colour * ground_lit[..., None], floor_lit[..., None]], -1)
+    picture = _over(torch.cat([light, lit[:, None]], -1), hits, ground)
     centre, keep = _centres(hits)
-    lit_map = floor_lit
-    lit_map[centre.covered] = lit[keep]
-    return Plate(frames, colour, centre, normal[keep], point[keep], behind, lit_map)
+    touched = _touched(figure.layer[hits.face], hits, len(p.cloths))
+    return Plate(frames, EXPOSURE * picture[:, :3], centre, normal[keep], point[keep], behind, picture[:, 3], touched)
+
+
+def _touched(layer: Tensor, hits: Hits, garments: int) -> Tensor:
+    """[n, H, W] uint8, bit i set where any fine sample that the pixel is mixed from shows garment i."""
+    n, height, width = hits.covered.shape
+    out = torch.zeros(n, height // 2, width // 2, dtype=torch.uint8, device=layer.device)
+    for i in range(garments):
+        fine = torch.zeros(n, 1, height, width, device=layer.device)
+        fine[:, 0][hits.covered] = (layer == GARMENT + i).float()
+        out |= (F.max_pool2d(F.pad(fine, (1, 0, 1, 0), mode="replicate"), 3, 2)[:, 0] > 0).to(torch.uint8) << i
+    return out
 
 
 def _backs(faces: Tensor, world: Tensor, hits: Hits, camera: Camera) -> Tensor:
@@ -98,21 +110,26 @@ def _backs(faces: Tensor, world: Tensor, hits: Hits, camera: Camera) -> Tensor:
     return (torch.cross(b - a, c - a, dim=-1) * (camera.centre[hits.frame] - a)).sum(-1) < 0
 
 
-def _material(shot: Shot, hits: Hits, backs: Tensor, camera: Camera) -> tuple[Tensor, Tensor, Tensor]:
+def _material(shot: Shot, frames: Tensor, hits: Hits, camera: Camera) -> tuple[Tensor, Tensor, Tensor]:
     """(albedo [N, 3] linear, wrap [N], gloss [N]) at the hits."""
     p, f = shot.performance, shot.performance.figure
     look, body = p.dressed.look, p.dressed.body
     layer = f.layer[hits.face]
     albedo = torch.zeros(len(layer), 3, device=layer.device)
     wrap, gloss = torch.full_like(albedo[:, 0], 0.12), torch.full_like(albedo[:, 0], 0.02)
-    per_sample = float(hits.depth.median()) / (float(camera.focal.mean()) * shot.size[0] * 2) if len(layer) else 1.0
+    # How far apart samples lie on cloth, frame by frame and from the hips alone: neither garments nor batches may change it.
+    hips = camera.local(p.joints[frames, :1].to(layer.device))[:, 0, 2]
+    spacing = hips / (camera.focal * shot.size[0] * 2) / look.body.scale
     for kind in torch.unique(layer).tolist():
         at = (layer == kind).nonzero()[:, 0]
         if kind >= GARMENT:
             i = kind - GARMENT
             spec = p.dressed.patterns[i].spec
             flat = blend(torch.cat([f.flat, f.side[:, None], f.keep[:, None]], -1), f.faces, hits, at)
-            albedo[at] = wear(p.cloths[i], spec, flat, per_sample / look.body.scale)
+            levels = torch.tensor([p.cloths[i].level(metres) for metres in spacing.tolist()], device=layer.device)[hits.frame[at]]
+            for level in torch.unique(levels).tolist():
+                some = levels == level
+                albedo[at[some]] = wear(p.cloths[i], spec, flat[some], level)
             gloss[at] = spec.fabric.gloss
             continue
         rest = blend(f.points, f.faces, hits, at)
@@ -143,16 +160,15 @@ def _ground(behind: Behind, shadows: Shadows, joints: Tensor, light: Light) -> t
 
 
 def _over(light: Tensor, hits: Hits, backdrop: Tensor) -> Tensor:
-    """Linear colours [n, 3, H, W]: the fine samples of the person, filtered by a tent one pixel wide, over the backdrop [n,
-    H, W, 3]."""
+    """[n, C, H, W]: values [N, C] of the person's fine samples, filtered by a tent one pixel wide, over the backdrop [n, H,
+    W, C]."""
     n, height, width = hits.covered.shape
-    fine = torch.zeros(n * height * width, 4, device=light.device)
+    fine = torch.zeros(n * height * width, light.shape[1] + 1, device=light.device)
     fine[hits.covered.flatten().nonzero()[:, 0]] = torch.cat([light, torch.ones_like(light[:, :1])], -1)
-    fine = fine.view(n, height, width, 4)
-    fine = F.pad(fine.permute(0, 3, 1, 2), (1, 0, 1, 0), mode="replicate")
+    fine = F.pad(fine.view(n, height, width, -1).permute(0, 3, 1, 2), (1, 0, 1, 0), mode="replicate")
     rows = (fine[..., 0:-2:2, :] + 2 * fine[..., 1:-1:2, :] + fine[..., 2::2, :]) / 4
     person = (rows[..., 0:-2:2] + 2 * rows[..., 1:-1:2] + rows[..., 2::2]) / 4
-    return EXPOSURE * (person[:, :3] + (1 - person[:, 3:]) * backdrop.permute(0, 3, 1, 2))
+    return person[:, :-1] + (1 - person[:, -1:]) * backdrop.permute(0, 3, 1, 2)
 
 
 def _centres(hits: Hits) -> tuple[Hits, Tensor]:

@@ -63,15 +63,15 @@ def _waves(g: Pattern, p: Tensor) -> tuple[Tensor, Tensor]:
     knee = lower * soft * bump(at.along_leg - 0.415, 0.08) * at.leg
     knee_phase = 2 * math.pi / 0.05 * at.along_leg + 26 * z + warp
     crotch = torch.hypot(x, y - 0.86)
-    hip = lower * soft * bump(crotch - 0.08, 0.09)
-    hip_phase = 2 * math.pi / 0.045 * crotch + 2 * torch.atan2(x, y - 0.8) + warp
+    hip = lower * soft * 0.55 * bump(crotch - 0.10, 0.07)
+    hip_phase = 9 * torch.atan2(x.abs(), y - 0.80) + 12 * crotch + 1.4 * warp
     turn = torch.atan2(x, z)
     low = (1.16 - y).clamp(0, 0.35) / 0.35
     hang = upper * (1 - at.arm) * soft * 0.9 * low + lower * soft * 0.6 * ((at.along_leg - 0.2) / 0.6).clamp(0, 1)
     hang_phase = 7 * turn + 6 * y + 1.6 * warp
     if spec.is_skirt:
         drop = (0.98 - y).clamp_min(0)
-        hang = drop * (0.010 + 0.11 * spec.flare) * 0.55
+        hang = drop * (0.006 + 0.15 * spec.flare)
         hang_phase = (8 if spec.flare < 0.2 else 10) * turn + 0.7 * warp + 2 * y
     sleeve = upper * at.arm * soft * 0.6 * (along / (UPPER_ARM + FOREARM)).clamp(0.1, 1)
     sleeve_phase = 2 * math.pi / 0.09 * along + 40 * z + 1.5 * warp

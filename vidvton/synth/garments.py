@@ -105,15 +105,19 @@ def cut_for(spec: GarmentSpec, body: Anatomy) -> Pattern:
         grow = e * (1.0 if y < 1.36 else max(0.35, 1 - (y - 1.36) / 0.1 * 0.65)) + (0.006 * woman if 1.18 < y < 1.34 else 0)
         if spec.category != "lower" and not spec.is_skirt:
             grow += spec.flare * max(0.0, 1.15 - y) * 0.5
+        if spec.is_skirt and y < 1.0:
+            grow += 0.012 * min((1.0 - y) / 0.1, 1.0)
         if spec.is_skirt and y < 0.93:
-            grow += 0.012 + spec.flare * (0.93 - y)
+            grow += spec.flare * (0.93 - y)
             b += 0.15 * spec.flare * (0.93 - y)
         if spec.category == "lower" and y > 0.98:
             grow = min(grow, 0.012)
         rows.append((float(y), a + grow, b + grow, z))
     s = e * 0.8
     loose = 0.10 * max(e - 0.02, 0)
-    sleeve = [(t, float(body.arm(torch.tensor(t))) + s + 0.006 + loose * t / 0.5) for t in np.linspace(0, 0.54, 25)]
+    sleeve = [
+        (t, float(body.arm(torch.tensor(t))) + s * (1 - 1.1 * t) + 0.006 + loose * t / 0.5) for t in np.linspace(0, 0.54, 25)
+    ]
     if spec.sleeve < 0.35:  # a short sleeve does not follow the arm's taper
         sleeve = [(t, max(r, 0.92 * sleeve[3][1])) for t, r in sleeve]
     leg = []
@@ -141,7 +145,9 @@ def garment_field(g: Pattern, p: Tensor) -> Tensor:
     else:
         d = smooth_union(d, torch.where(q[:, 1] < 1.1, trunk_field(body, q) - max(0.006, 0.7 * spec.ease), d + 1), 0.02)
     if spec.category == "lower" and not spec.is_skirt:
-        d = smooth_union(d, tube(q, body.hip, body.leg_axis, g.leg), 0.025)
+        # However wide, a trouser leg ends where the other begins.
+        apart = 0.011 - q[:, 0] - (q[:, 1] - 0.80).clamp_min(0)
+        d = smooth_union(d, -smooth_union(-tube(q, body.hip, body.leg_axis, g.leg), -apart, 0.006), 0.025)
     if spec.kind == "hoodie":
         d = smooth_union(d, ball(q, (0.0, 1.475, -0.085), (0.115, 0.055, 0.075)), 0.04)
         d = smooth_union(d, ball(q, (0.045, 1.45, 0.03), (0.05, 0.022, 0.05)), 0.03)
@@ -181,7 +187,9 @@ def cut(g: Pattern, p: Tensor, at: Place) -> Tensor:
         keep = torch.minimum(keep, torch.maximum(spec.sleeve - at.along_arm, (0.4 - at.arm) * 0.2))
     else:
         hole = torch.hypot((x - g.body.shoulder[0] - 0.030) / 0.068, (y - 1.345) / 0.105)
-        keep = torch.minimum(keep, torch.where(x > g.body.shoulder[0] + 0.02, -0.1, (hole - 1) * 0.068))
+        keep = torch.minimum(
+            keep, torch.where((x > g.body.shoulder[0] + 0.02) & ((at.arm > 0.3) | (y > 1.26)), -0.1, (hole - 1) * 0.068)
+        )
     return torch.minimum(keep, _neckline(spec, x, y, front))
 
 
@@ -226,31 +234,38 @@ def _arc(angle: Tensor, a: Tensor, b: Tensor) -> Tensor:
     return (a + b) / 2 * angle + (a - b) / 4 * torch.sin(2 * angle)
 
 
-def flatten(g: Pattern, p: Tensor, at: Place) -> tuple[Tensor, Tensor]:
+def flatten(g: Pattern, p: Tensor, at: Place, *, unfold: bool = False) -> tuple[Tensor, Tensor]:
     """(flat [V, 2] metres as laid out in the shop picture, seen from the front, y up; side [V], positive on the front,
-    negative on the back)."""
+    negative on the
+    back). `unfold` gives the places beyond the seam instead, where the points would lie if the other side were folded out."""
     q, body, spec = mirrored(p), g.body, g.spec
     section = g.trunk(p[:, 1])
     a, b = section[:, 0], section[:, 1]
     z = (p[:, 2] - section[:, 2]) / b
-    angle = torch.atan2(q[:, 0] / a, z.abs())
-    x, y, side = _arc(angle, a, b), p[:, 1], z
+    x, y, side = _arc(_folded(torch.atan2(q[:, 0] / a, z.abs()), unfold), a, b), p[:, 1], z
     if spec.category != "lower":
         shift = float(_arc(torch.tensor(math.pi / 2), *g.trunk(torch.tensor(1.30))[:2])) - float(g.trunk(torch.tensor(1.30))[0])
         centre = body.shoulder + at.along_arm[:, None] * ARM
         radius = g.sleeve(at.along_arm)[:, 0]
-        turn = torch.atan2((q - centre) @ ARM_UP, (q[:, 2] - centre[:, 2]).abs())
+        turn = _folded(torch.atan2((q - centre) @ ARM_UP, (q[:, 2] - centre[:, 2]).abs()), unfold)
         arm = centre[:, :2] + torch.tensor([shift, 0.0]) + (radius * turn)[:, None] * ARM_UP[:2]
         x, y = torch.lerp(x, arm[:, 0], at.arm), torch.lerp(y, arm[:, 1], at.arm)
         side = torch.lerp(side, (q[:, 2] - centre[:, 2]) / radius, at.arm)
     elif not spec.is_skirt:
         centre = body.hip + at.along_leg[:, None] * body.leg_axis
         radius = g.leg(at.along_leg)[:, 0]
-        turn = torch.atan2(q[:, 0] - centre[:, 0], (q[:, 2] - centre[:, 2]).abs())
+        turn = _folded(torch.atan2(q[:, 0] - centre[:, 0], (q[:, 2] - centre[:, 2]).abs()), unfold)
         widest = g.leg(torch.linspace(0.1, max(spec.leg, 0.12), 8))[:, 0].max()
-        leg = 1.5708 * torch.maximum(radius, widest * 0.9) + 0.004 + 0.07 * at.along_leg.clamp_min(0) + radius * turn
-        x, side = torch.lerp(x, leg, at.leg), torch.lerp(side, (q[:, 2] - centre[:, 2]) / radius, at.leg)
+        # Thighs run into each other where the seat begins, so that cloth laid flat is narrower there than both tubes together.
+        radius = 0.85 * radius
+        leg = 1.5708 * torch.maximum(radius, widest * 0.77) + 0.004 + 0.07 * at.along_leg.clamp_min(0) + radius * turn
+        x, side = torch.lerp(x, leg, at.leg), torch.lerp(side, (q[:, 2] - centre[:, 2]) / g.leg(at.along_leg)[:, 0], at.leg)
     return torch.stack([x * torch.where(p[:, 0] < 0, -1.0, 1.0), y], -1), side
+
+
+def _folded(angle: Tensor, unfold: bool) -> Tensor:
+    """Angles from the front's middle (or from the nearer half's) as they are, or mirrored in the seam they are nearer to."""
+    return torch.where(angle >= 0, math.pi - angle, -math.pi - angle) if unfold else angle
 
 
 def part_of(g: Pattern, p: Tensor, at: Place) -> Tensor:
@@ -269,3 +284,8 @@ def part_of(g: Pattern, p: Tensor, at: Place) -> Tensor:
 def wrist_length() -> float:
     """Metres from shoulder to wrist on the nominal body."""
     return UPPER_ARM + FOREARM
+
+
+def lap(y: Tensor) -> Tensor:
+    """0-1, how far a skirt at rest height `y` follows the thighs rather than the pelvis."""
+    return smooth_step(0.94, 0.80, y)

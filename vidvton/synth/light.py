@@ -69,12 +69,12 @@ class Shadows:
 _SHARP = 30.0
 
 
-def cast_shadows(light: Light, world: Tensor, faces: Tensor, keep: Tensor, size: int) -> Shadows:
-    """The shadow map of triangles at `world` [T, V, 3]: parallel light, `size` samples square."""
+def cast_shadows(light: Light, world: Tensor, faces: Tensor, keep: Tensor, centre: Tensor, size: int) -> Shadows:
+    """The shadow map of triangles at `world` [T, V, 3]: parallel light, `size` samples square around `centre` [T, 3]
+    (the hips, which no garment moves)."""
     toward = light.direction.to(world.device)
     right = F.normalize(torch.linalg.cross(torch.tensor([0.0, 1, 0], device=world.device), toward), dim=0)
     axes = torch.stack([right, torch.linalg.cross(toward, right), toward])
-    centre = (world.amin(1) + world.amax(1)) / 2
     extent = 2.6
     local = (world - centre[:, None]) @ axes.T
     uv = (local[..., :2] / extent + 0.5) * size

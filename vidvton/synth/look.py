@@ -81,7 +81,7 @@ _HAIRLINE = table(
         (0.11, 1.680),
     ]
 )
-_LOOSE_LINE = table([(-0.10, 0.0), (0.00, 0.0), (0.012, 1.30), (0.020, 1.60), (0.034, 1.650), (0.055, 1.674), (0.11, 1.682)])
+_LOOSE_LINE = table([(-0.10, 0.0), (0.00, 0.0), (0.012, 1.30), (0.020, 1.60), (0.034, 1.655), (0.055, 1.686), (0.11, 1.696)])
 
 
 def hair_keep(a: Anatomy, look: Look, p: Tensor) -> Tensor:
@@ -164,12 +164,12 @@ def _face(a: Anatomy, look: Look, p: Tensor, colour: Tensor) -> Tensor:
     brow = torch.where((q[:, 0] > 0.012) & (q[:, 0] < 0.053), ((0.0048 - (q[:, 1] - brow_y).abs()) / 0.003).clamp(0, 1), 0.0)
     lay(0.85 * brow, torch.minimum(hair * 0.7, dark))
     opening = ((q[:, 0] - e) / 0.0152) ** 2
-    eye = ((0.0062 * (1 - opening).clamp_min(0) - (q[:, 1] - 1.616).abs()) / 0.0012 + 0.5).clamp(0, 1)
-    lay(eye, linear(q.new_tensor([0.92, 0.91, 0.89])))
-    iris = torch.hypot(q[:, 0] - e, q[:, 1] - 1.6162)
-    lay(eye * ((0.0064 - iris) / 0.0015).clamp(0, 1), linear(q.new_tensor(look.iris)))
+    eye = ((0.0052 * (1 - opening) - (q[:, 1] - 1.616).abs()) / 0.0012 + 0.5).clamp(0, 1)
+    lay(eye, linear(q.new_tensor([0.84, 0.82, 0.80])))
+    iris = torch.hypot(q[:, 0] - e, q[:, 1] - 1.6166)
+    lay(eye * ((0.0062 - iris) / 0.0015).clamp(0, 1), linear(q.new_tensor(look.iris)))
     lay(eye * ((0.0032 - iris) / 0.001).clamp(0, 1), base * 0.01)
-    lid = 1.616 + 0.0066 * (1 - opening).clamp_min(0)
+    lid = 1.616 + 0.0056 * (1 - opening).clamp_min(0)
     line = ((0.0016 + 0.0012 * look.makeup - (q[:, 1] - lid).abs()) / 0.0014).clamp(0, 1) * (opening < 1.15)
     lay((0.75 + 0.2 * look.makeup) * line, base * 0.04)
     lips = torch.maximum(_spot(q, 0, 1.5525, 0.0235, 0.0056, 0.3), _spot(q, 0, 1.5435, 0.0195, 0.0062, 0.3))
@@ -198,6 +198,8 @@ def hair_colour(look: Look, p: Tensor) -> Tensor:
 def shoe_colour(look: Look, p: Tensor) -> Tensor:
     """Linear albedo [N, 3] of rest points on the shoes."""
     upper, sole = linear(p.new_tensor(look.shoe)), linear(p.new_tensor(look.sole))
-    lace = ((p[:, 2] > 0.03) & (p[:, 2] < 0.08) & (p[:, 1] > 0.045) & ((p[:, 2] * 70 % 1) < 0.4)).float()[:, None]
+    lace = ((p[:, 2] > 0.03) & (p[:, 2] < 0.08) & (p[:, 1] > 0.045) & (p[:, 1] < 0.12) & ((p[:, 2] * 70 % 1) < 0.4)).float()[
+        :, None
+    ]
     colour = torch.where((p[:, 1] < 0.016)[:, None], sole, upper)
     return torch.lerp(colour, sole.expand_as(colour), 0.7 * lace)

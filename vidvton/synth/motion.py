@@ -220,10 +220,12 @@ def pose_from(s: Steering, rest: Tensor) -> Pose:
     for side, sign in (("left", 1.0), ("right", -1.0)):
         words = {w: np.clip(s.arms[f"{side}_{w}"], *ARM_LIMITS[w]) for w in ("out", "forward", "reach", "twist")}
         lift = np.clip(np.maximum(words["out"], words["forward"] * 0.6) - 70, 0, 100) * 0.28
-        r[:, INDEX[f"{side}_clavicle"]] = rotation(torch.tensor([0.0, 0, sign]), rad(lift))
+        # Hanging arms pull the shoulders down from where the rest pose, arms half raised, has them.
+        droop = 9 * np.clip((45 - words["out"]) / 35, 0, 1) * np.clip(1 - np.abs(words["forward"]) / 90, 0, 1)
+        r[:, INDEX[f"{side}_clavicle"]] = rotation(torch.tensor([0.0, 0, sign]), rad(lift - droop))
         shoulder, elbow = arm_rotations(
             side,
-            rad(words["out"] - lift * (words["out"] > 70)),
+            rad(words["out"] - lift * (words["out"] > 70) + droop),
             rad(words["forward"]),
             torch.tensor(words["reach"], dtype=torch.float32),
             rad(words["twist"]),

@@ -15,7 +15,7 @@ from vidvton.synth.body import BodyShape, rest_joints
 from vidvton.synth.camera import Camera, look_at, unsteady
 from vidvton.synth.casting import cast_backdrop, cast_garment, cast_light, cast_outfit, cast_person, cast_sensor, layered
 from vidvton.synth.fabric import Fabric
-from vidvton.synth.figure import GARMENT, dress
+from vidvton.synth.figure import dress
 from vidvton.synth.film import Shot
 from vidvton.synth.garments import KINDS, GarmentSpec
 from vidvton.synth.light import Light
@@ -23,7 +23,7 @@ from vidvton.synth.look import Look
 from vidvton.synth.motion import MOTIONS, make_motion
 from vidvton.synth.sensor import Sensor
 from vidvton.synth.skeleton import transforms
-from vidvton.synth.stage import corners_of, perform
+from vidvton.synth.stage import perform
 from vidvton.synth.trim import make_cloth
 
 FRAMINGS = ("full", "knees", "hips", "headless")
@@ -93,7 +93,6 @@ def write_script(
     place: str | None = None,
 ) -> Script:
     """The script of clip `index` of the set `seed`; words given fix that choice, everything else is drawn at random."""  #
-    fmt: skip
     check_size(size)
     if frames < 1:
         raise MisuseError(f"a clip of {frames} frames cannot be made; ask for at least 1")
@@ -105,6 +104,8 @@ def write_script(
     garments, sold = cast_outfit(rng, look, category=category, kind=garment)
     backdrop, light, sensor = cast_backdrop(rng), cast_light(rng), cast_sensor(rng)
     chosen = str(rng.choice(MOTIONS, p=[0.10, 0.13, 0.07, 0.14, 0.16, 0.12, 0.09, 0.13, 0.06]))
+    if chosen == "sit" and any(g.is_skirt for g in garments):
+        chosen = "poses"  # a skirt in a lap is beyond the ring of particles that hangs it
     motion = motion or chosen
     if place is not None:
         backdrop = dataclasses.replace(backdrop, place=place)
@@ -115,9 +116,14 @@ def write_script(
         framing = "knees"
     style = str(rng.choice(CAMERAS, p=[0.4, 0.32, 0.14, 0.14]))
     camera = CameraScript(
-        style, framing, float(rng.uniform(-20, 20)), float(rng.uniform(0.85, 1.55)), float(rng.uniform(1.5, 2.6)),
-        float(rng.normal(0, 0.6)) if style == "handheld" else 0.0, int(rng.integers(1 << 30)),
-    )  # fmt: skip
+        style,
+        framing,
+        float(rng.uniform(-20, 20)),
+        float(rng.uniform(0.85, 1.55)),
+        float(rng.uniform(1.5, 2.6)),
+        float(rng.normal(0, 0.6)) if style == "handheld" else 0.0,
+        int(rng.integers(1 << 30)),
+    )
     return Script(
         seed, frames, size, fps, look, garments, sold, motion, int(rng.integers(1 << 30)), camera, light, backdrop, sensor
     )
@@ -213,13 +219,10 @@ def make_shot(script: Script, *, device: str = "cpu") -> Shot:
     """Dresses the person, puts them through the motion, and sets up the camera. Slow part of a clip: about a second."""
     voxel = 0.012 if script.size[0] >= 400 else 0.016
     dressed = dress(script.look, script.garments, voxel=voxel)
-    cloths = []
-    for i, g in enumerate(dressed.patterns):
-        corners = corners_of(dressed.figure, GARMENT + i)
-        cloths.append(make_cloth(g, dressed.figure.points[corners], dressed.figure.keep[corners]).to(device))
+    cloths = tuple(make_cloth(g, extent).to(device) for g, extent in zip(dressed.patterns, dressed.extents))
     pose = make_motion(script.motion, frames=script.frames, fps=script.fps, seed=script.motion_seed, rest=dressed.body.joints)
     dressed = dataclasses.replace(dressed, figure=dressed.figure.to(device))
-    performance = perform(dressed, pose, script.fps, tuple(cloths))
+    performance = perform(dressed, pose, script.fps, cloths)
     camera, props = _aim(script)
     return Shot(performance, camera, script.light, script.backdrop, script.size, script.fps, props)
 
@@ -238,11 +241,13 @@ def from_json(values: dict) -> Script:
     look = values["look"]
     return Script(
         **{k: v for k, v in _tuples(values).items() if k in ("seed", "frames", "size", "fps", "sold", "motion", "motion_seed")},
-        look=Look(**(_tuples(look) | {"body": BodyShape(**look["body"])})), garments=tuple(garment(g) for g in
-        values["garments"]),
-        camera=CameraScript(**values["camera"]), light=Light(**values["light"]), backdrop=Backdrop(**_tuples(values["backdrop"])),
+        look=Look(**(_tuples(look) | {"body": BodyShape(**look["body"])})),
+        garments=tuple(garment(g) for g in values["garments"]),
+        camera=CameraScript(**values["camera"]),
+        light=Light(**values["light"]),
+        backdrop=Backdrop(**_tuples(values["backdrop"])),
         sensor=Sensor(**values["sensor"]),
-    )  # fmt: skip
+    )
 
 
 def _tuples(values: dict) -> dict:

@@ -17,9 +17,10 @@ from vidvton.synth.raster import blend, rasterize
 from vidvton.values import LANDMARKS
 
 
-def wear(cloth: Cloth, spec: GarmentSpec, flat: Tensor, metres_per_sample: float) -> Tensor:
-    """Linear albedo [N, 3] of cloth at `flat` [N, 4]: flat x, y, side, and metres to the nearest edge; edges bear their band."""
-    colour = cloth(flat[:, :2], flat[:, 2] < 0, metres_per_sample)
+def wear(cloth: Cloth, spec: GarmentSpec, flat: Tensor, level: int = 0) -> Tensor:
+    """Linear albedo [N, 3] of cloth at `flat` [N, 4]: flat x, y, side, and metres to the nearest edge, which bears the
+    garment's band; `level` as in Cloth."""
+    colour = cloth(flat[:, :2], flat[:, 2] < 0, level)
     width = spec.band_width
     amount = ((width - flat[:, 3]) / 0.002 + 0.5).clamp(0, 1)[:, None]
     if spec.band is not None:
@@ -56,23 +57,30 @@ def shop_picture(g: Pattern, cloth: Cloth, figure: Figure, size: tuple[int, int]
     scale = min(width / (2 * wide), height / (high - low)) * 0.90
     left, top = width / 2, height / 2 + scale * (high + low) / 2
     mirror = -1.0 if back else 1.0
-    this_side = (figure.side[figure.faces].mean(-1) > 0) != back
-    x, y = left + scale * mirror * figure.flat[:, 0], top - scale * figure.flat[:, 1]
-    raise_ = figure.points[:, 2] * mirror
-    grid = torch.stack([2 * (x - 0.5) + 0.5, 2 * (y - 0.5) + 0.5], -1)
+    beyond, _ = flatten(g, figure.points, worn_on(g, figure.points), unfold=True)
     fine = (2 * height, 2 * width)
+    near = figure.side > 0 if not back else figure.side < 0
     layers = []
-    for side, depth in ((this_side, 2.0), (~this_side, 1.0)):
-        screen = torch.cat([grid, (depth + 0.5 * raise_)[:, None].clamp_min(0.1)], -1)[None]
+    for outer, depth in ((True, 2.0), (False, 1.0)):
+        # Corners beyond the seam are folded out, and the triangles there cut along it, so that the outline is the pattern's.
+        mine = near == outer
+        flat = torch.where(mine[:, None], figure.flat, beyond)
+        x, y = left + scale * mirror * flat[:, 0], top - scale * flat[:, 1]
+        sign = (1.0 if outer else -1.0) * mirror
+        screen = torch.stack(
+            [2 * (x - 0.5) + 0.5, 2 * (y - 0.5) + 0.5, (depth + 0.5 * mirror * figure.points[:, 2]).clamp_min(0.1)], -1
+        )
+        keep = torch.minimum(figure.keep, 0.08 * sign * figure.side)
+        side = (sign * figure.side[figure.faces]).amax(-1) > 0
         faces = figure.faces[side]
         layers.append(
-            (rasterize(screen, faces, fine, keep=figure.keep, two_sided=torch.ones(len(faces), dtype=torch.bool)), faces, side)
+            (rasterize(screen[None], faces, fine, keep=keep, two_sided=torch.ones(len(faces), dtype=torch.bool)), faces, side)
         )
     colour, piece = torch.zeros(*fine, 3), torch.zeros(fine, dtype=torch.uint8)
     cover = torch.zeros(fine)
     for (hits, faces, side), inside in zip(reversed(layers), (True, False)):
         flat = blend(torch.cat([figure.flat, figure.side[:, None], figure.keep[:, None]], -1), faces, hits)
-        albedo = wear(cloth, g.spec, flat, 0.5 / scale)
+        albedo = wear(cloth, g.spec, flat, cloth.level(0.5 / scale))
         normal = blend(figure.normals, faces, hits) * torch.tensor([mirror, 1.0, mirror])
         shade = _soft_light(F.normalize(normal, dim=-1)) if not inside else torch.full((len(albedo),), 0.42)
         at = hits.covered[0]
@@ -143,7 +151,7 @@ def _upper_marks(g: Pattern) -> dict[str, tuple[float, float]]:
         "armpit": (_half(g, 1.29), 1.29),
     }
     if spec.sleeve <= 0.02:
-        return marks | {"shoulder": _flat(g, float(s[0]) - 0.03, 1.435, float(s[2]))}
+        return marks | {"armpit": (_half(g, 1.23), 1.23)} | {"shoulder": _flat(g, float(s[0]) - 0.03, 1.435, float(s[2]))}
     shift = _half(g, 1.30) - float(g.trunk(torch.tensor(1.30))[0])
     for name, along in (("sleeve", spec.sleeve / 2), ("cuff", spec.sleeve)):
         radius = float(g.sleeve(torch.tensor(along))[0]) * math.pi / 2

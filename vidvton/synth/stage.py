@@ -106,7 +106,7 @@ def _hang(p: Performance, garment: int, ring: Ring, frames: Tensor, world: Tenso
     world[..., 1] = world[..., 1].where(world[..., 1] > 0.004, world[..., 1].clamp_min(-0.02))
     faces = f.faces[f.layer == GARMENT + garment]
     a, b, c = (world[:, faces[:, k]] for k in range(3))
-    facing = torch.cross(b - a, c - a, dim=-1)
+    facing = torch.cross(b - a, c - a, dim=-1) * torch.where(f.inner[f.layer == GARMENT + garment], -1.0, 1.0)[:, None]
     fresh = torch.zeros_like(world)
     for k in range(3):
         fresh.index_add_(1, faces[:, k], facing)

@@ -114,7 +114,7 @@ def flat_bounds(g: Pattern, points: Tensor, keep: Tensor) -> tuple[tuple[float, 
     return (-half, float(low[1])), (half, float(high[1]))
 
 
-def make_cloth(g: Pattern, points: Tensor, keep: Tensor, *, texel: float = 0.002) -> Cloth:
-    """The garment's fabric with everything sewn on it, baked over its flat shape at `texel` metres."""
-    low, high = flat_bounds(g, points, keep)
+def make_cloth(g: Pattern, extent: tuple[tuple[float, float], tuple[float, float]], *, texel: float = 0.002) -> Cloth:
+    """The garment's fabric with everything sewn on it, baked at `texel` metres over the flat `extent` of `flat_bounds`."""
+    low, high = extent
     return bake(g.spec.fabric, low, high, sew(g, low, high, texel), texel)

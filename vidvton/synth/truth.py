@@ -27,11 +27,14 @@ class Truth:
     `values.Part` of
     it; `garment_xy` float16 [T, H, W, 2] flat metres (the shop picture's own coordinates, x to the picture's right in the
     front view) and
-    `garment_back` bool, from the back side of the flat garment; `part` uint8 body surface (body.PARTS) and `part_uv` uint8
+    `garment_back` bool, from the back side of the flat garment; `garment_touch` uint8, bit i set where garment i has any
+    part in the
+    pixel's colour (its edges are mixed with what lies beside); `part` uint8 body surface (body.PARTS) and `part_uv` uint8
     [T, H, W, 2] in
     1/255; `depth` float32 metres along the camera's axis (60 = sky); `normal` int8 [T, H, W, 3] in camera axes (x right, y
     down, z
-    forward) in 1/127, zero off the person; `light` uint8, 255 = full key light; `flow_forward` and `flow_backward` int16 in
+    forward) in 1/127, zero off the person; `light` uint8, 255 = full key light in the pixel; `flow_forward` and
+    `flow_backward` int16 in
     FLOW_STEP
     pixels to the next and the previous frame (zero in the last and the first), `hidden_forward` and `hidden_backward` bool:
     what is
@@ -47,6 +50,7 @@ class Truth:
     piece: Tensor
     garment_xy: Tensor
     garment_back: Tensor
+    garment_touch: Tensor
     part: Tensor
     part_uv: Tensor
     depth: Tensor
@@ -100,6 +104,7 @@ def plate_truth(shot: Shot, plate: Plate) -> dict[str, Tensor]:
         "piece": _spread(hits, torch.where(worn, f.piece[hits.face], 0).to(torch.uint8)),
         "garment_xy": _spread(hits, torch.where(worn[:, None], flat[:, :2], 0.0).half()),
         "garment_back": _spread(hits, (flat[:, 2] < 0) & worn),
+        "garment_touch": plate.touched,
         "part": _spread(hits, f.part[hits.face]),
         "part_uv": _spread(hits, (uv.clamp(0, 1) * 255).round().to(torch.uint8)),
         "depth": depth,
