@@ -15,6 +15,7 @@ from vidvton.warp.fit import WIDE, FittedPanel
 from vidvton.warp.grid import extend, invert_lattice
 from vidvton.warp.panels import ACROSS, Panel
 
+TRUNK_DEPTH = 0.62  # a trunk's depth against its width
 OUTSIDE = 9.0  # `across` where a panel does not reach
 
 
@@ -84,12 +85,17 @@ def _turn(panel: Panel, across: np.ndarray, station: np.ndarray, fitted: FittedP
 
 
 def _seen_turn(panel: Panel, station: np.ndarray, yaw: float) -> np.ndarray | float:
-    """How far the body's turn carries the cloth round: at the neck, near the axis, less than at the chest (never less at 90
-    degrees)."""
-    if panel.part != Part.TORSO:
+    """How far the body's turn carries the cloth round, radians.
+
+    A limb is round. A trunk is an ellipse in section: its outline is again a sine of the place around it, with the phase
+    atan2(depth sin yaw, width cos yaw), so a chest print stays in front longer and leaves faster than on a drum. At the neck, near the
+    axis, cloth is carried less far than at the chest (but front and back change places at the same time).
+    """
+    if panel.part not in (Part.TORSO, Part.SKIRT):
         return yaw
-    share = np.clip((station + 0.30) / 0.45, 0.3, 1.0)
-    return yaw - (1 - share) * 0.5 * np.sin(2 * yaw)
+    phase = np.arctan2(TRUNK_DEPTH * np.sin(yaw), np.cos(yaw))
+    share = np.clip((station + 0.30) / 0.45, 0.3, 1.0) if panel.part == Part.TORSO else 1.0
+    return phase - (1 - share) * 0.5 * np.sin(2 * phase)
 
 
 def read_lattice(panel: Panel, material: np.ndarray, station: np.ndarray) -> np.ndarray:

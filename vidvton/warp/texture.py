@@ -32,7 +32,10 @@ def make_texture(garment: Garment, *, scale: float, torso: float) -> Texture:
     image = np.ascontiguousarray(garment.image.permute(1, 2, 0).numpy())
     alpha = garment.alpha.numpy()
     shrink = {"dsize": size[::-1], "interpolation": cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR}
-    solid = alpha > 0.9
+    # The outermost pixels carry some of the ground they lay on.
+    rim = 2 * max(1, round(0.004 * max(alpha.shape))) + 1
+    solid = cv2.erode((alpha > 0.9).astype(np.uint8), np.ones((rim, rim))) > 0
+    solid = solid if solid.any() else alpha > 0.5
     front = cv2.resize(continue_colours(image, solid), **shrink)
     mask = cv2.resize((garment.parts.numpy() > 0).astype(np.float32) * alpha, **shrink)
     points = garment.landmarks.numpy().copy()
