@@ -24,6 +24,16 @@ class Background:
     unlikely: np.ndarray
     rim: np.ndarray
 
+    @property
+    def many_coloured(self) -> bool:
+        """Whether one shade does not explain the rim: stripes, tiles, boards."""
+        return float(np.quantile(self.distance[self.rim], 0.9)) > 3.0
+
+    @property
+    def studio(self) -> bool:
+        """Whether the ground is one clean shade, so that whatever differs from it with a sharp edge is subject."""
+        return self.noise < 1.0 and not self.many_coloured
+
 
 def lab_of(rgb: np.ndarray) -> np.ndarray:
     """CIE Lab float32 [H, W, 3] (L 0-100) of uint8 RGB."""

@@ -83,12 +83,13 @@ def best_guess(rgb: np.ndarray) -> _Guess | None:
     """The most plausible foreground of a small picture, or None where nothing stands out."""
     background = model_background(rgb)
     lab = lab_of(rgb)
+    codes = _colour_codes(lab)
     scored = []
     for how, mask in _guesses(rgb, background):
         mask = _tidy(mask, background)
         if mask is not None:
-            scored.append(_Guess(mask, plausibility(lab, mask), how))
-    best = _fullest(scored, lab, background)
+            scored.append(_Guess(mask, plausibility(lab, codes, mask), how))
+    best = _fullest(scored, lab, codes, background)
     if best is None:
         return None
     if background.noise > 2.2:
@@ -123,13 +124,17 @@ def _guesses(rgb: np.ndarray, background: Background) -> Iterator[tuple[str, np.
     for threshold in (4, 6, 9, 13):
         if threshold >= 2.2 * background.noise:
             yield f"shadowless {threshold:g}", _by_distance(background.shadowless, background.rim, threshold)
+    if background.many_coloured:
+        usual = float(np.quantile(background.unlikely[background.rim], 0.97))
+        for margin in (1.0, 5.0, 15.0):
+            yield f"colours {margin:g}", _by_distance(background.unlikely, background.rim, usual + margin)
     if background.noise > 1.6:
         for share in (0.5, 0.35, 0.7):
             yield f"grabcut {share:g}", _by_grabcut(rgb, background, share)
         yield "grabcut closed", _by_grabcut(rgb, background, 0.35, closed=True)
 
 
-def _fullest(scored: list[_Guess], lab: np.ndarray, background: Background) -> _Guess | None:
+def _fullest(scored: list[_Guess], lab: np.ndarray, codes: np.ndarray, background: Background) -> _Guess | None:
     """The best guess, or a larger one around it whose added pieces are bounded by edges as sharp (white petals on white, a pale
     stripe): thresholds lose such pieces, they seldom invent them."""
     best = max(scored, key=lambda g: g.score, default=None)
@@ -139,14 +144,14 @@ def _fullest(scored: list[_Guess], lab: np.ndarray, background: Background) -> _
         grown = other.mask.sum() / best.mask.sum()
         if other.score < best.score - 0.25 or not 1.005 < grown < 6 or (other.mask & best.mask).sum() < 0.985 * best.mask.sum():
             continue
-        if background.noise >= 1.0 and grown < 1.05:
+        if not background.studio and grown < 1.05:
             continue
         gain = other.mask & ~best.mask
         # outside a studio a darker gain of the background's hue is a cast shadow
         shadow = np.mean(background.shadowless[gain] < 0.5 * background.distance[gain])
         # and a gain of colours the garment has not got is a hanger or a label
-        alien = background.noise >= 1.0 and float(np.sqrt(_histogram(lab, gain) * _histogram(lab, best.mask)).sum()) < 0.45
-        if not alien and (background.noise < 1.0 or shadow < 0.4) and _gain_is_sharp(lab, best.mask, other.mask):
+        alien = not background.studio and float(np.sqrt(_histogram(codes, gain) * _histogram(codes, best.mask)).sum()) < 0.45
+        if not alien and (background.studio or shadow < 0.4) and _gain_is_sharp(lab, best.mask, other.mask):
             best = other
     return best
 
@@ -279,7 +284,7 @@ def _settle_holes(mask: np.ndarray, background: Background) -> np.ndarray:
     return out
 
 
-def plausibility(lab: np.ndarray, mask: np.ndarray) -> float:
+def plausibility(lab: np.ndarray, codes: np.ndarray, mask: np.ndarray) -> float:
     """0-1: how much a mask looks like one garment cut along its real edge (contrast across the outline, shape, place)."""
     h, w = mask.shape
     area = mask.mean()
@@ -293,7 +298,7 @@ def plausibility(lab: np.ndarray, mask: np.ndarray) -> float:
     round_off = length**2 / (4 * np.pi * mask.sum())
     rough = np.clip((round_off - 9) / 30, 0, 1)
     touch = on_rim.mean()
-    apart = _apart(lab, mask)
+    apart = _apart(codes, mask)
     small = np.clip((0.06 - area) / 0.05, 0, 1)
     large = np.clip((area - 0.75) / 0.2, 0, 1)
     score = 0.7 * contrast + 0.3 * apart - 0.5 * rough - 0.5 * np.clip(touch - 0.05, 0, 1) - 0.35 * small - 0.6 * large
@@ -328,7 +333,7 @@ def _steps(lab: np.ndarray, outline: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return step, around, ramp
 
 
-def _apart(lab: np.ndarray, mask: np.ndarray) -> float:
+def _apart(codes: np.ndarray, mask: np.ndarray) -> float:
     """0-1: how unlike the colours on both sides of the outline are, over a broad band; the median of eight stretches, so that a
     garment that is white in places on a white ground is not taken for a smaller one."""
     k = max(3, round(0.05 * max(mask.shape)))
@@ -345,12 +350,18 @@ def _apart(lab: np.ndarray, mask: np.ndarray) -> float:
     for i in range(8):
         a, b = inner & (sector == i), ring & (sector == i)
         if a.sum() > 20 and b.sum() > 20:
-            values.append(1 - np.sqrt(_histogram(lab, a) * _histogram(lab, b)).sum())
+            values.append(1 - np.sqrt(_histogram(codes, a) * _histogram(codes, b)).sum())
     return float(np.median(values)) if values else 0.0
 
 
-def _histogram(lab: np.ndarray, where: np.ndarray) -> np.ndarray:
-    bins = [np.linspace(0, 100, 13), np.linspace(-70, 80, 13), np.linspace(-70, 80, 13)]
-    count = np.histogramdd(lab[where], bins)[0]
-    soft = ndimage.gaussian_filter(count, 0.6)
+def _colour_codes(lab: np.ndarray) -> np.ndarray:
+    """[H, W] the number of each pixel's cell among 12 x 12 x 12 of Lab space."""
+    scaled = (lab - (0, -70, -70)) / (100, 150, 150) * 12
+    cell = np.clip(scaled.astype(np.int32), 0, 11)
+    return (cell[..., 0] * 12 + cell[..., 1]) * 12 + cell[..., 2]
+
+
+def _histogram(codes: np.ndarray, where: np.ndarray) -> np.ndarray:
+    count = np.bincount(codes[where], minlength=1728).reshape(12, 12, 12).astype(np.float32)
+    soft = ndimage.gaussian_filter(count, 0.6, truncate=2.0)
     return soft / max(soft.sum(), 1e-6)
