@@ -8,6 +8,7 @@ from scipy.ndimage import convolve1d
 
 _BINS, _SHIFT = 16, 4  # per channel of Lab
 _SURE = 6  # pixels by which sure ground is narrowed
+_WORD = (-1.3, 4.0)  # a garment may be of the wall's colour, but the wall is seldom of the garment's
 _STRENGTH = 0.9  # of the colours' word against the opinions'
 
 
@@ -26,17 +27,17 @@ def arbitrate(picture: np.ndarray, opinions: np.ndarray, weights: np.ndarray) ->
     inside = cv2.erode((low > 200).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     outside = cv2.dilate((high > 50).astype(np.uint8), kernel) == 0
     if inside.sum() > 50 and outside.sum() > 50:
-        split = cv2.blur((high > 127).astype(np.float32) - (low > 127), (5, 5))  # 0 where they agree, up to 1
-        open_ = np.flatnonzero(split > 0.02)
+        split = cv2.blur((high - low).astype(np.float32) / 255, (5, 5))  # 0 where they agree, up to 1
+        open_ = np.flatnonzero(split > 0.08)
         before = mean.ravel()[open_]
-        odds = np.log(np.clip(before, 0.02, 0.98) / np.clip(1 - before, 0.02, 0.98))
+        odds = np.log(np.clip(before, 0.08, 0.98) / np.clip(1 - before, 0.02, 0.92))
         odds += _STRENGTH * _colour_word(picture, inside, outside).ravel()[open_]
-        mean.ravel()[open_] += np.minimum(1.5 * split.ravel()[open_], 1) * (1 / (1 + np.exp(-odds)) - before)
+        mean.ravel()[open_] += np.minimum(3 * split.ravel()[open_], 1) * (1 / (1 + np.exp(-odds)) - before)
     return cv2.convertScaleAbs(np.maximum(_along_edges(picture, mean), 0), alpha=255)
 
 
 def _colour_word(picture: np.ndarray, inside: np.ndarray, outside: np.ndarray) -> np.ndarray:
-    """[h, w] float32 within +-4: log of how much likelier a pixel's colour is on a person than off."""
+    """[h, w] float32 within _WORD: log of how much likelier a pixel's colour is on a person than off."""
     lab = cv2.cvtColor(picture, cv2.COLOR_RGB2LAB)
     code = (lab >> _SHIFT).astype(np.int32)
     code = (code[..., 0] * _BINS + code[..., 1]) * _BINS + code[..., 2]
@@ -47,7 +48,7 @@ def _colour_word(picture: np.ndarray, inside: np.ndarray, outside: np.ndarray) -
             table = convolve1d(table, (0.25, 0.5, 0.25), axis=axis, mode="constant")
         tables.append(table / table.sum())
     ratio = np.log((tables[0] + 2e-5) / (tables[1] + 2e-5)).ravel()
-    return np.clip(cv2.blur(ratio[code], (5, 5)), -4, 4)
+    return np.clip(cv2.blur(ratio[code], (5, 5)), *_WORD)
 
 
 def _along_edges(picture: np.ndarray, mask: np.ndarray, radius: int = 3, eps: float = 4e-4) -> np.ndarray:

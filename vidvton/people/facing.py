@@ -47,7 +47,7 @@ def decide(chosen: dict[int, list[int]], bodies: Bodies, shots: np.ndarray, face
 def _decide_shot(frames: list[int], chosen: dict[int, list[int]], bodies: Bodies, faces: np.ndarray) -> dict[int, Choice]:
     torso = float(np.median([bodies.torso[chosen[f]].max() for f in frames]))
     frames, best = _fitting(frames, chosen, bodies)
-    believed = [[row for row in chosen[f] if bodies.fit[row] > b - 0.15] for f, b in zip(frames, best)]
+    believed = [np.array(chosen[f])[soundness(bodies, chosen[f]) > b - 0.15].tolist() for f, b in zip(frames, best)]
     options = [[(row, swap) for row in rows for swap in (False, True)] for rows in believed]
     points = [np.stack([_points(bodies, row, swap) for row, swap in opts]) for opts in options]
     turns = [np.array([raw_yaw(bodies, row, swap) for row, swap in opts]) for opts in options]
@@ -64,7 +64,7 @@ def _decide_shot(frames: list[int], chosen: dict[int, list[int]], bodies: Bodies
 
 def _fitting(frames: list[int], chosen: dict[int, list[int]], bodies: Bodies) -> tuple[list[int], np.ndarray]:
     """The frames in which some body fits its mask about as well as around them, and its fit. The others are better bridged."""
-    best = np.array([bodies.fit[chosen[f]].max() for f in frames])
+    best = np.array([soundness(bodies, chosen[f]).max() for f in frames])
     usual = np.array([np.percentile(best[max(0, i - 12) : i + 13], 60) for i in range(len(best))])
     sure = np.array([_passes_agree(bodies, chosen[f]) for f in frames])  # arms hidden in profile fit badly too
     keep = (best > usual - _MISFIT) | sure
@@ -72,6 +72,12 @@ def _fitting(frames: list[int], chosen: dict[int, list[int]], bodies: Bodies) ->
         if not keep[run[0]] and len(run) > _LONGEST_MISFIT:
             keep[run] = True  # too long to guess: something else has changed
     return [f for f, k in zip(frames, keep) if k], best[keep]
+
+
+def soundness(bodies: Bodies, rows: list[int]) -> np.ndarray:
+    """[n] 0-1 for one frame's bodies: how well the bones explain the mask, less where the segmenter agrees more with another."""
+    agree = bodies.agree[rows]
+    return bodies.fit[rows] * np.sqrt(agree / max(float(agree.max()), 1e-6))
 
 
 def _passes_agree(bodies: Bodies, rows: list[int]) -> bool:
@@ -107,7 +113,7 @@ def _link(a: np.ndarray, b: np.ndarray, torso: float, gap: int) -> np.ndarray:
 def _doubt(bodies: Bodies, row: int, torso: float) -> float:
     """Cost of believing a body: an unsure model, a torso shorter than usual, a mask that the segmenter does not confirm."""
     short = max(0.0, float(np.log(torso / max(bodies.torso[row], 1.0))) - 0.15)
-    return 0.3 * (1 - float(bodies.score[row])) + short + 0.5 * (1 - float(bodies.agree[row])) + 2 * (1 - float(bodies.fit[row]))
+    return 0.3 * (1 - float(bodies.score[row])) + short + 1.5 * (1 - float(bodies.agree[row])) + 2 * (1 - float(bodies.fit[row]))
 
 
 def _viterbi(own: list[np.ndarray], links: list[np.ndarray]) -> list[int]:

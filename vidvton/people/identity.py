@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from vidvton.errors import MisuseError
-from vidvton.people.candidates import LEAST_BELIEF
+from vidvton.people.candidates import worth_belief
 from vidvton.people.skeleton import BONES, LEFT_RIGHT_SWAP
 
 MAIN_JOINTS = (11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28)
@@ -65,7 +65,7 @@ def believable(bodies: Bodies, shots: np.ndarray, size: tuple[int, int]) -> np.n
     """[m] bool: bodies that may be people, by the length of their torso against the frame's height and the shot's median."""
     torso = bodies.torso
     good = (torso >= _LEAST_TORSO * size[0]) & (bodies.extent[:, 4] > 0)
-    good &= bodies.score * bodies.fit * np.sqrt(bodies.agree) > LEAST_BELIEF
+    good &= worth_belief(bodies.score, bodies.fit, bodies.agree)
     for shot in np.unique(shots):
         rows = np.flatnonzero(good & (shots[bodies.frame] == shot))
         if not len(rows):
@@ -215,8 +215,8 @@ def _next_stretch(people, weight, taken, chosen, look, shot, lenient: bool) -> i
     least = 0.25 if lenient else 0.4
     options = []
     for i, person in enumerate(people):
-        if i in taken or person.shot != shot or len(person.rows) < 2 and len(people) > 3:
-            continue
+        if i in taken or person.shot != shot or len(person.rows) < 3:
+            continue  # what is seen for a frame or two only is seldom there
         if sum(f in chosen for f in person.rows) > 0.3 * len(person.rows):
             continue
         like = likeness(look, person.look)

@@ -15,6 +15,7 @@ AHEAD = 2
 _TIMES_MEDIAN = 10.0
 _LEAST = 9.0  # grey levels of 255: under this a jump is no cut, however still the clip is
 _MEMORY = 600  # differences kept for the running median
+_ENOUGH = 8  # moving frames from which a median can be told
 _BLANK = 4.0  # standard deviation under which a picture shows nothing
 
 
@@ -51,7 +52,7 @@ def find_shots(greys: np.ndarray, count: int, memory: ShotMemory | None = None) 
     spread = strip.reshape(len(strip), -1).std(1) if len(strip) else np.zeros(0)
     history = np.concatenate([known, steps[max(0, first - 1) :]])
     moving = history[history > 0.05]  # repeated frames say nothing of how much the clip moves
-    median = float(np.median(moving)) if len(moving) else 0.0
+    median = float(np.median(moving)) if len(moving) >= _ENOUGH else 0.0
     cuts = np.zeros(count, bool)
     for row in range(first, first + count):
         if row == 0:

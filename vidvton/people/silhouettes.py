@@ -22,6 +22,7 @@ from vidvton.values import PoseTrack
 _SIDE = 448  # longest side of a stored mask
 _MARGIN = 0.15
 _ARMS = (13, 14, 15, 16)  # forearms and hands: bones that start here
+_OVERLOOKED = 0.7
 _REACH = 2  # frames to each side that steady a mask
 
 
@@ -154,7 +155,10 @@ class _Maker:
         rows = choice.rows if choice is not None else self._chosen.get(index, [])  # a collapsed skeleton's mask still is right
         if not rows:  # bridged: only the segmenter saw this frame
             return np.where(near, second, 0).astype(np.uint8)
-        own = np.max([self._body(r, grid, size) for r in rows], 0)
+        masks = [self._body(r, grid, size) for r in rows]
+        own = np.max(masks, 0)
+        if (second[own > 127] > 127).mean() < _OVERLOOKED:  # the segmenter had eyes for somebody else
+            second = np.maximum(second, np.mean(masks, 0).astype(np.uint8))
         extra = (second > 127) & near
         if others:
             second = np.where(foreign > np.maximum(own, 64), 0, second).astype(np.uint8)
@@ -196,8 +200,13 @@ class _Maker:
                 placed = _grid(self.box(other), self._masks[other].shape)
                 step = self._step(index, other)
                 around.append((abs(other - index), resample(self._masks[other], _moved(placed, step), grid, size)))
-        mask = _without_crumbs(_steadied(mask, around))
+        mask = _without_crumbs(_steadied(mask, around), self._joints(index, grid, size))
         return encode_mask(mask)
+
+    def _joints(self, index: int, grid: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        """[n, 2] hands and feet in mask pixels."""
+        points = self._track.keypoints[index, 15:].numpy().astype(np.float64)
+        return ((points[points[:, 2] > 0.3, :2] - grid[:, 2]) / grid[[0, 1], [0, 1]]).reshape(-1, 2)
 
     def _step(self, index: int, other: int) -> np.ndarray:
         """How far the torso moves from frame `other` to `index`, in frame pixels."""
@@ -250,13 +259,15 @@ def _second(masks: list[np.ndarray], more, less) -> np.ndarray:
     return second
 
 
-def _without_crumbs(mask: np.ndarray) -> np.ndarray:
-    """`mask` without pieces that hang on nothing and are under a fiftieth of the largest."""
+def _without_crumbs(mask: np.ndarray, joints: np.ndarray) -> np.ndarray:
+    """`mask` without small pieces that hang on nothing and hold none of `joints` [n, 2]."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats((mask > 64).astype(np.uint8))
     if count <= 2:
         return mask
     area = stats[1:, cv2.CC_STAT_AREA]
-    crumbs = 1 + np.flatnonzero(area < 0.02 * area.max())
+    crumbs = 1 + np.flatnonzero(area < 0.05 * area.max())
+    inside = joints[((joints >= 0) & (joints < mask.shape[::-1])).all(1)].astype(int)
+    crumbs = np.setdiff1d(crumbs, labels[inside[:, 1], inside[:, 0]])
     return np.where(cv2.dilate(np.isin(labels, crumbs).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0, 0, mask).astype(np.uint8)
 
 

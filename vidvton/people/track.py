@@ -171,14 +171,14 @@ def solve(
     for frame, choice in decisions.items():
         keypoints[frame], depth[frame] = _merged(choice, bodies)
         across[frame] = facing.across(choice, bodies)
-        boxes[frame] = bodies.extent[list(choice.rows), :4].mean(0)
+        boxes[frame] = _around(bodies.extent[list(choice.rows)])
         rows = list(choice.rows)
         belief[frame] = bodies.score[rows].mean() * (0.5 + 0.5 * min(1.0, bodies.agree[rows].mean() / 0.8))
     seen = np.isin(np.arange(count), list(decisions))
     present, yaw, quality = np.zeros(count, bool), np.zeros(count), np.zeros(count)
     there = np.isin(np.arange(count), list(chosen))
     for frame in np.flatnonzero(there & ~seen):
-        boxes[frame] = bodies.extent[chosen[frame], :4].mean(0)
+        boxes[frame] = _around(bodies.extent[chosen[frame]])
     for first, last in _stretches(there, shots):
         part = slice(first, last)
         present[part] = True
@@ -198,6 +198,11 @@ def solve(
         quality=tensor(quality),
         shots=torch.from_numpy(shots.astype(np.int64)),
     )
+
+
+def _around(extents: np.ndarray) -> np.ndarray:
+    """[4] the box around all of [n, 5] boxes."""
+    return np.concatenate([extents[:, :2].min(0), extents[:, 2:4].max(0)])
 
 
 def _merged(choice: facing.Choice, bodies: Bodies) -> tuple[np.ndarray, np.ndarray]:
