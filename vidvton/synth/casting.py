@@ -342,7 +342,8 @@ def layered(pair: list[GarmentSpec], sold: int) -> tuple[tuple[GarmentSpec, ...]
         if lower.ease < 0.016:
             lower = dataclasses.replace(lower, ease=0.018)
         return (upper, lower), 0 if sold_is_upper else 1
-    upper = dataclasses.replace(upper, ease=max(upper.ease, min(lower.ease, 0.012) + 0.008), flare=max(upper.flare, 0.05))
+    clear = 0.014 if lower.is_skirt else 0.008
+    upper = dataclasses.replace(upper, ease=max(upper.ease, min(lower.ease, 0.012) + clear), flare=max(upper.flare, 0.07))
     return (lower, upper), 1 if sold_is_upper else 0
 
 

@@ -113,7 +113,7 @@ def _heights(g: Pattern, p: Tensor) -> Tensor:
     return torch.cat([window * phase.sin(), window * phase.cos()], -1)
 
 
-def crease(g: Pattern, points: Tensor, keep: Tensor) -> Folds:
+def crease(g: Pattern, points: Tensor) -> Folds:
     """The folds of a garment at its rest points [V, 3]."""
     height = _heights(g, points)
     step = 2e-3

@@ -58,7 +58,7 @@ def perform(dressed: Dressed, pose: Pose, fps: float, cloths: tuple[Cloth, ...])
     folds, rings = [], []
     for i, g in enumerate(dressed.patterns):
         corners = corners_of(dressed.figure, GARMENT + i)
-        folds.append((corners, crease(g, dressed.figure.points[corners], dressed.figure.keep[corners])))
+        folds.append((corners, crease(g, dressed.figure.points[corners].cpu())))
         rings.append(swing_skirt(g, matrices, joints, fps, scale) if g.spec.is_skirt else None)
     return Performance(
         dressed, pose, matrices, joints, keypoints, tuple(folds), tuple(rings), lag(joints, fps), drives(pose), cloths
