@@ -16,7 +16,7 @@ from .background import lab_of
 
 WORK_SHOULDERS = 170.0
 """Distance between the shoulders, in pixels, at which arcs are compared."""
-CLEAR_ENOUGH = 5.0
+CLEAR_ENOUGH = 10.0
 LEAST_EDGE = 2.5
 """An arc must lie on an edge at least this strong, whatever else speaks for it."""
 
@@ -62,6 +62,8 @@ def find_neck_hole(rgb: np.ndarray, alpha: np.ndarray, *, axis: float, shoulders
 def _best_arc(rgb: np.ndarray, cover: np.ndarray, axis: float, shoulders: float) -> tuple[float, np.ndarray] | None:
     h, w = cover.shape
     top = np.where(cover.any(0), cover.argmax(0), h).astype(np.float32)
+    near = slice(max(0, int(axis - 0.5 * shoulders)), int(axis + 0.5 * shoulders) + 1)
+    peak = float(top[near].min(initial=h))
     lab = cv2.GaussianBlur(lab_of(rgb), (0, 0), 0.9)
     candidates: list[tuple[float, np.ndarray]] = []
     for centre in axis + np.linspace(-0.05, 0.05, 5) * shoulders:
@@ -76,11 +78,14 @@ def _best_arc(rgb: np.ndarray, cover: np.ndarray, axis: float, shoulders: float)
             grid_d, grid_p = (g.ravel() for g in np.meshgrid(depth, _POWERS))
             y = np.linspace(ends[0], ends[1], len(_U)) + grid_d[:, None] * (1 - np.abs(_U) ** grid_p[:, None])
             # round necks are shallow, only a V goes deep; without this a print below the collar wins
-            scores = (
-                _rate(lab, top, x, y)
-                + 8 * half / shoulders
-                - 7 * np.maximum(0, grid_d / half - np.where(grid_p < 1.5, 1.7, 0.95))
-            )
+            steep = np.maximum(0, grid_d / half - np.where(grid_p < 1.5, 1.7, 0.95))
+            wide, far = max(0, half / shoulders - 0.36), np.maximum(0, grid_d / shoulders - 0.22)
+            steep += np.where(grid_p < 1.5, 0, 4 * wide + 10 * far)
+            # a collar's ends are the garment's highest points, not half way down the shoulder
+            steep += 5 * max(0, (ends.max() - peak) / shoulders - 0.06)
+            # of two nested edges the lower is the front's, the upper the back collar's
+            deep = np.minimum(grid_d / half, 0.6)
+            scores = _rate(lab, top, x, y, shoulders) + 8 * half / shoulders + 6 * deep - 7 * steep
             for k in np.argsort(scores)[-3:]:
                 candidates.append((float(scores[k]), np.stack([x, y[k]], 1)))
     candidates.sort(key=lambda c: -c[0])
@@ -92,7 +97,7 @@ def _best_arc(rgb: np.ndarray, cover: np.ndarray, axis: float, shoulders: float)
     return best
 
 
-def _rate(lab: np.ndarray, top: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def _rate(lab: np.ndarray, top: np.ndarray, x: np.ndarray, y: np.ndarray, shoulders: float) -> np.ndarray:
     """[n] scores of the arcs `y` [n, m] over `x` [m]: the colour step across them, how steady it is, and darkness above."""
     h, w = lab.shape[:2]
     slope = np.gradient(y, x, axis=1)
@@ -106,11 +111,12 @@ def _rate(lab: np.ndarray, top: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.
 
     use = (y - np.interp(x, np.arange(w), top)[None] > 2.5) & (np.abs(_U) < 0.96)[None]
     amount = use.sum(1)
+    thin = (y - np.interp(x, np.arange(w), top)[None]).mean(1) < 0.035 * shoulders  # the outline itself, not a collar within it
     across = at(1.6) - at(-1.6)
     step = np.where(use, np.minimum(np.linalg.norm(across, axis=2), 25), np.nan)
     calm = np.where(use, np.minimum(np.linalg.norm(at(4.5) - at(1.6), axis=2), 15), np.nan)
     lift = np.where(use, across[..., 0], np.nan)
-    fine = amount > 0.5 * len(_U)
+    fine = (amount > 0.5 * len(_U)) & ~thin
     out = np.full(len(y), -np.inf)
     if not fine.any():
         return out
@@ -122,9 +128,9 @@ def _rate(lab: np.ndarray, top: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.
     shade = np.nanmean(np.where(use[fine], at(1.6)[fine][..., 0], np.nan), axis=1)
     gain = 1.0 + 1.6 * np.exp(-shade / 12)
     darker = np.clip(_ranked(lift, 0.5) / 5, -0.6, 1)
-    edge = (0.9 * np.minimum(gain * low, 12) + 0.35 * np.minimum(gain * mid, 18)) * (0.35 + 0.65 * steady)
+    edge = (0.7 * np.minimum(gain * low, 12) + 0.45 * np.minimum(gain * mid, 18)) * (0.35 + 0.65 * steady)
     flat = y[fine].max(1) > h - 8
-    out[fine] = edge - 0.3 * np.nanmean(calm, axis=1) + 1.5 * darker + 2.0 * amount[fine] / len(_U) - 50 * flat
+    out[fine] = edge - 0.3 * np.nanmean(calm, axis=1) + 3 * darker + 2.0 * amount[fine] / len(_U) - 50 * flat
     out[fine] -= 50 * (edge < LEAST_EDGE)
     return out
 
@@ -149,4 +155,4 @@ def _unrest(lab: np.ndarray, cover: np.ndarray, arc: np.ndarray) -> float:
     inside = lab[hole]
     huge = hole.sum() / (0.5 * np.ptp(arc[:, 0])) ** 2  # in squares of half the neck's width
     spread = np.quantile(np.linalg.norm(inside - np.median(inside, axis=0), axis=1), 0.7)
-    return float(0.25 * max(0.0, spread - 6) + 2.0 * max(0.0, huge - 2.2))
+    return float(0.08 * max(0.0, spread - 6) + 2.0 * max(0.0, huge - 2.2))
