@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -32,6 +33,7 @@ class Silhouettes:
     def __init__(self, work: Path, *, temporary: bool = False) -> None:
         self._work = Path(work)
         self._chunks: OrderedDict[int, tuple[np.ndarray, np.ndarray, bytes]] = OrderedDict()
+        self._lock = threading.Lock()
         if temporary:
             weakref.finalize(self, shutil.rmtree, self._work, ignore_errors=True)
 
@@ -56,13 +58,14 @@ class Silhouettes:
         return resample(mask, placed, grid, size)
 
     def _chunk(self, number: int) -> tuple[np.ndarray, np.ndarray, bytes]:
-        if number not in self._chunks:
-            with np.load(_outline_path(self._work, number)) as stored:
-                self._chunks[number] = (stored["boxes"], stored["ends"], stored["data"].tobytes())
-            if len(self._chunks) > 3:
-                self._chunks.popitem(last=False)
-        self._chunks.move_to_end(number)
-        return self._chunks[number]
+        with self._lock:
+            if number not in self._chunks:
+                with np.load(_outline_path(self._work, number)) as stored:
+                    self._chunks[number] = (stored["boxes"], stored["ends"], stored["data"].tobytes())
+                if len(self._chunks) > 3:
+                    self._chunks.popitem(last=False)
+            self._chunks.move_to_end(number)
+            return self._chunks[number]
 
 
 def _outline_path(work: Path, number: int) -> Path:
