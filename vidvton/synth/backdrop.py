@@ -110,7 +110,7 @@ def _studio(b: Backdrop, point: Tensor, floor: Tensor, rays: Tensor) -> Tensor:
 
 def _gradient(b: Backdrop, point: Tensor, floor: Tensor, rays: Tensor) -> Tensor:
     wall, ground = _tone(b.wall, point), _tone(b.floor, point)
-    other = wall.flip(-1) * 0.8
+    other = 0.8 * torch.lerp(wall.flip(-1), wall.mean().expand(3), 0.5)
     rise = (point[..., 1:2] / 2.6).clamp(0, 1)
     cloud = value_noise(point[..., 0] / 0.9 + 5, point[..., 1] / 0.9 + 5, b.seed)[..., None]
     return torch.where(floor[..., None], ground * (0.92 + 0.08 * cloud), torch.lerp(other, wall, rise) * (0.85 + 0.3 * cloud))

@@ -136,8 +136,8 @@ def anatomy(shape: BodyShape) -> Anatomy:
     ]
     thin = shape.limbs * (1 + 0.10 * w) * (1.05 - 0.10 * f)
     arm = [
-        (0.0, 0.052),
-        (0.06, 0.050),
+        (0.0, 0.049),
+        (0.06, 0.049),
         (0.13, 0.045 + 0.006 * m),
         (0.24, 0.037),
         (0.275, 0.037),
@@ -186,7 +186,11 @@ def trunk_field(a: Anatomy, q: Tensor) -> Tensor:
 def arm_field(a: Anatomy, q: Tensor) -> Tensor:
     """Distance to the arm from deltoid to wrist."""
     d = tube(q, a.shoulder, ARM, a.arm, 0.86, torch.tensor([0.0, 0.0, 1.0]))
-    return smooth_union(d, ball(q, (a.shoulder + 0.012 * ARM).tolist(), (0.056, 0.054, 0.055)), 0.03)
+    return smooth_union(
+        d,
+        ball(q, (a.shoulder + 0.012 * ARM).tolist(), tuple(r * (1.04 - 0.10 * a.shape.woman) for r in (0.053, 0.051, 0.053))),
+        0.03,
+    )
 
 
 def hand_field(a: Anatomy, q: Tensor) -> Tensor:

@@ -338,9 +338,9 @@ def layered(pair: list[GarmentSpec], sold: int) -> tuple[tuple[GarmentSpec, ...]
     upper, lower = pair if pair[0].category == "upper" else (pair[1], pair[0])
     sold_is_upper = pair[sold].category == "upper"
     if upper.tucked:
-        upper = dataclasses.replace(upper, ease=min(upper.ease, 0.010), hem=0.88, flare=0.0)
-        if lower.ease < 0.016:
-            lower = dataclasses.replace(lower, ease=0.018)
+        upper = dataclasses.replace(upper, ease=min(upper.ease, 0.004), hem=0.88, flare=0.0)
+        if lower.ease < 0.014:
+            lower = dataclasses.replace(lower, ease=0.014)
         return (upper, lower), 0 if sold_is_upper else 1
     clear = 0.014 if lower.is_skirt else 0.008
     upper = dataclasses.replace(upper, ease=max(upper.ease, min(lower.ease, 0.012) + clear), flare=max(upper.flare, 0.07))

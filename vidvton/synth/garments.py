@@ -110,8 +110,8 @@ def cut_for(spec: GarmentSpec, body: Anatomy) -> Pattern:
         if spec.is_skirt and y < 0.93:
             grow += spec.flare * (0.93 - y)
             b += 0.15 * spec.flare * (0.93 - y)
-        if spec.category == "lower" and y > 0.98:
-            grow = min(grow, 0.012)
+        if spec.category == "lower" and (y > 0.98 or trousers):
+            grow = min(grow, 0.013)
         rows.append((float(y), a + grow, b + grow, z))
     s = e * 0.8
     loose = 0.10 * max(e - 0.02, 0)
@@ -122,7 +122,9 @@ def cut_for(spec: GarmentSpec, body: Anatomy) -> Pattern:
         sleeve = [(t, max(r, 0.92 * sleeve[3][1])) for t, r in sleeve]
     leg = []
     for t in np.linspace(0, 0.84, 33):
-        r = float(body.leg(torch.tensor(t))) + max(e, 0.008)
+        fitted = min(max(e, 0.008), 0.012)  # however wide the leg, the hip is fitted, or no top would hang over it
+        room = float(smooth_step(0.05, 0.35, torch.tensor(float(t))))
+        r = float(body.leg(torch.tensor(t))) + fitted + room * (max(e, 0.008) - fitted)
         knee = float(body.leg(torch.tensor(0.40))) + e
         if t > 0.40:
             r = max(r, knee * (0.80 if e < 0.014 else 0.96) + spec.flare * (t - 0.40) * (1.0 if e >= 0.014 else 0))
@@ -137,13 +139,15 @@ def garment_field(g: Pattern, p: Tensor) -> Tensor:
     if spec.category != "lower":
         d = smooth_union(d, trunk_field(body, q) - 0.75 * spec.ease - 0.003, 0.03)
         shoulder = ball(
-            q, (body.shoulder + 0.012 * ARM).tolist(), (0.058 + spec.ease * 0.6, 0.057 + spec.ease * 0.5, 0.057 + spec.ease * 0.6)
+            q, (body.shoulder + 0.012 * ARM).tolist(), (0.052 + spec.ease * 0.5, 0.051 + spec.ease * 0.4, 0.053 + spec.ease * 0.6)
         )
         sleeves = smooth_union(tube(q, body.shoulder, ARM, g.sleeve, 0.92, torch.tensor([0.0, 0, 1])), shoulder, 0.03)
         d = smooth_union(d, sleeves, 0.05)
         d = smooth_union(d, arm_field(body, q) - 0.005, 0.01)
     else:
-        d = smooth_union(d, torch.where(q[:, 1] < 1.1, trunk_field(body, q) - max(0.006, 0.7 * spec.ease), d + 1), 0.02)
+        d = smooth_union(
+            d, torch.where(q[:, 1] < 1.1, trunk_field(body, q) - min(max(0.006, 0.7 * spec.ease), 0.011), d + 1), 0.02
+        )
     if spec.category == "lower" and not spec.is_skirt:
         # However wide, a trouser leg ends where the other begins.
         apart = 0.011 - q[:, 0] - (q[:, 1] - 0.80).clamp_min(0)

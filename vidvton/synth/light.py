@@ -88,7 +88,7 @@ def cast_shadows(light: Light, world: Tensor, faces: Tensor, keep: Tensor, centr
     top = torch.full(hits.covered.shape, -2.7, device=world.device)
     top[hits.covered] = 1 / hits.depth - 3.0
     reach = torch.exp(_SHARP * top)[:, None]
-    width = 1 + 2 * round(1 + 2.5 * light.soft * size / 256)
+    width = 1 + 2 * round((1.6 + 2.6 * light.soft) * size / 256)
     for _ in range(2):
         reach = F.avg_pool2d(F.pad(reach, [width // 2] * 4, mode="replicate"), width, stride=1)
     return Shadows(reach, centre, axes, extent)
