@@ -78,7 +78,7 @@ def plan_crops(track: PoseTrack, size: tuple[int, int]) -> Crops:
         corner = np.clip(np.rint(centre - extent / 2), 0, limits - extent).astype(np.int64)
         boxes[rows] = np.concatenate([corner, corner + extent], 1)
         ratio = min(1.0, WORKING_SIDE / max(extent))
-        sizes[rows] = np.maximum(np.rint(extent[::-1] * ratio).astype(np.int64), 16)
+        sizes[rows] = np.maximum(np.rint(extent[::-1] * ratio / 8).astype(np.int64) * 8, 16)
     return Crops(boxes, sizes)
 
 

@@ -15,7 +15,6 @@ from vidvton.errors import VidvtonError
 from vidvton.frames import as_arrays
 from vidvton.people.agnostic import make_agnostic
 from vidvton.values import Clip, Garment, PersonTrack, TryOnInputs, WarpedGarment
-from vidvton.warp.layers import enlarge_part
 from vidvton.warp.outfit import Drawn, Outfit, fit_outfit
 
 
@@ -100,7 +99,7 @@ def flatten(drawn: list[Drawn], size: tuple[int, int]) -> tuple[Tensor, Tensor]:
             (top, left), (height, width) = layer.corner, layer.alpha.shape
             box = (top, top + height, left, left + width)
             part = slice(top, top + height), slice(left, left + width)
-            lit = layer.colour * (enlarge_part(piece.light, size, box)[..., None] if layer.lit else np.float32(1))
+            lit = layer.colour * (piece.canvas.enlarge(piece.light, box)[..., None] if layer.lit else np.float32(1))
             total = layer.alpha + cover[part] * (1 - layer.alpha)
             share = layer.alpha / np.maximum(total, 1e-6)
             colour[part] += (lit / 255 - colour[part]) * share[..., None]

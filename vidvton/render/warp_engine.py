@@ -94,7 +94,7 @@ class WarpEngine:
         small = unfade(small, fade, shot.fade_to)
         behind = None if shot.plate is None else lambda size: shot.plate.cut(box, size)
         for drawn in self._outfits[shot.start].draw(t - shot.start, small, labels, crop.shape[:2], behind=behind):
-            crop = paste(crop, drawn.under, drawn.under_alpha, drawn.layers, drawn.light, fade=fade, fade_to=shot.fade_to)
+            crop = paste(crop, drawn, fade=fade, fade_to=shot.fade_to)
         out = frame.copy()
         out[box[1] : box[3], box[0] : box[2]] = crop
         return out

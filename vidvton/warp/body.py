@@ -20,7 +20,7 @@ LIMB = np.round(np.arange(0.0, 2.01, 0.2), 1)
 ARMS = ((11, 13, 15), (12, 14, 16))  # the person's left, right: shoulder, elbow, wrist in MediaPipe's order
 LEGS = ((23, 25, 27), (24, 26, 28))
 SLOPE = 0.6
-REACH, STEPS = 1.1, 111  # how far a scan goes to either side in torso lengths, and in how many steps
+REACH, STEPS = 1.1, 81  # how far a scan goes to either side in torso lengths, and in how many steps
 TOP, ARMPIT = 0.05, 0.32  # between these stations the column's edge runs from the shoulder seam to the armpit
 
 _id = {name: k for k, name in enumerate(CIHP_LABELS)}
@@ -129,23 +129,28 @@ def _read(labels: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def _runs(kind: np.ndarray, inside: np.ndarray, *, gap: int) -> tuple[np.ndarray, np.ndarray]:
-    """How far each row of `kind` [R, N] (1 part of it, 0 passes through, -1 ends it) reaches from its first entry: (index,
-    sure)."""
-    rows, count = kind.shape
-    reach, streak, missed = np.zeros(rows), np.zeros(rows, int), np.zeros(rows, int)
-    open_, sure = np.ones(rows, bool), np.zeros(rows, bool)
-    for i in range(count):
-        hit = open_ & (kind[:, i] == 1) & inside[:, i]
-        # Behind an arm or a gap three hits in a row count, a speck does not.
-        streak = np.where(hit, streak + 1, 0)
-        joined = hit & ((i - reach <= 1) | (streak >= 3))
-        reach[joined] = i
-        missed = np.where(hit, 0, missed + (kind[:, i] == -1))
-        ends = open_ & ((missed > gap) | ~inside[:, i])
-        # An end is sure when bare background or another part follows at once, not an arm or hair that may hide more.
-        sure |= ends & inside[:, i] & (i - reach <= gap + 2)
-        open_ &= ~ends
-    return reach, sure
+    """How far each row of `kind` [R, N] (1 part of it, 0 passes through, -1 ends it) reaches from its first entry: (index, sure).
+
+    Up to `gap` foreign entries are stepped over; behind an arm or a gap three hits in a row count, a speck does not. An end is
+    sure when background or another part follows at once, not an arm or hair that may hide more.
+    """
+    count = kind.shape[1]
+    index = np.arange(count)
+    hit = (kind == 1) & inside
+    start = np.logical_and.accumulate(hit, axis=1)
+    three = hit[:, :-2] & hit[:, 1:-1] & hit[:, 2:]
+    run = np.zeros_like(hit)
+    for k in range(3):
+        run[:, k : count - 2 + k] |= three
+    hit = start | run
+    foreign = np.cumsum(kind == -1, axis=1)
+    before = np.maximum.accumulate(np.where(hit, index, -1), axis=1)
+    missed = foreign - np.where(before >= 0, np.take_along_axis(foreign, np.maximum(before, 0), 1), 0)
+    ended = (missed > gap) | ~inside
+    any_end = ended.any(1)
+    end = np.where(any_end, ended.argmax(1), count)
+    reach = np.where(hit & (index < end[:, None]), index, 0).max(1)
+    return reach.astype(np.float64), any_end & inside[np.arange(len(kind)), np.minimum(end, count - 1)] & (end - reach <= gap + 2)
 
 
 def _scan(labels: np.ndarray, centres: np.ndarray, across: np.ndarray, unit: float, part: np.ndarray, through: np.ndarray):

@@ -5,7 +5,7 @@ All maps are made on a coarse raster (cells of `step` pixels) and enlarged after
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -37,6 +37,12 @@ class PanelMap:
     material: np.ndarray
     reach: np.ndarray
     near: float
+
+
+def part_of(m: PanelMap, rows: slice, columns: slice) -> PanelMap:
+    """The part of a map that some of its rows and columns show."""
+    fields = ("read", "back", "across", "station", "share", "material", "reach")
+    return replace(m, **{name: getattr(m, name)[rows, columns] for name in fields})
 
 
 def map_panel(
@@ -88,8 +94,8 @@ def _seen_turn(panel: Panel, station: np.ndarray, yaw: float) -> np.ndarray | fl
     """How far the body's turn carries the cloth round, radians.
 
     A limb is round. A trunk is an ellipse in section: its outline is again a sine of the place around it, with the phase
-    atan2(depth sin yaw, width cos yaw), so a chest print stays in front longer and leaves faster than on a drum. At the neck, near the
-    axis, cloth is carried less far than at the chest (but front and back change places at the same time).
+    atan2(depth sin yaw, width cos yaw), so a chest print stays in front longer and leaves faster than on a drum. At the neck,
+    near the axis, cloth is carried less far than at the chest (but front and back change places at the same time).
     """
     if panel.part not in (Part.TORSO, Part.SKIRT):
         return yaw

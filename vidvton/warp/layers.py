@@ -27,11 +27,49 @@ HEAD = _table("hat", "hair", "sunglasses", "face")
 SKIN_OF_TRUNK = _table("torso_skin")
 BACKGROUND = _table("background")
 LEGS_BARE = _table("left_leg", "right_leg", "socks")
+DRESS = _id["dress"]
 SHOES = _table("left_shoe", "right_shoe")
 SLEEVES = (Part.LEFT_SLEEVE, Part.RIGHT_SLEEVE)
 TROUSER_LEGS = (Part.LEFT_LEG, Part.RIGHT_LEG)
 OWN_ARM = {Part.LEFT_SLEEVE: _table("left_arm"), Part.RIGHT_SLEEVE: _table("right_arm")}
 RIM = 1.35  # how far beyond a panel's outline (in half-widths) old cloth still counts as its own
+
+
+Box = tuple[int, int, int, int]
+"""(top, bottom, left, right) of a part of the output."""
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """How working pictures of a part of the crop lie in the output: they start at `origin` (x, y) working pixels and one
+    working pixel is `zoom` (x, y) output pixels; the output is `size` (height, width)."""
+
+    origin: tuple[int, int]
+    zoom: tuple[float, float]
+    size: tuple[int, int]
+
+    def enlarge(self, raster: np.ndarray, box: Box, *, cell: float = 1.0) -> np.ndarray:
+        """The part `box` of the output, float32, from a `raster` [h, w(, C)] whose cells are `cell` working pixels."""
+        top, bottom, left, right = box
+        fx, fy = 1 / (self.zoom[0] * cell), 1 / (self.zoom[1] * cell)
+        x, y = (left + 0.5) * fx - self.origin[0] / cell - 0.5, (top + 0.5) * fy - self.origin[1] / cell - 0.5
+        matrix = np.float32([[fx, 0, x], [0, fy, y]])
+        picture = np.ascontiguousarray(raster, np.float32)
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        return cv2.warpAffine(picture, matrix, (right - left, bottom - top), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+
+    def extent(self, weight: np.ndarray, *, cell: float = 1.0, least: float = 0.01) -> Box | None:
+        """The part of the output that `weight` [h, w] (cells of `cell` working pixels) over `least` touches; None if nothing."""
+        on = weight > least
+        rows, columns = np.flatnonzero(on.any(1)), np.flatnonzero(on.any(0))
+        if not len(rows):
+            return None
+        fx, fy = self.zoom[0] * cell, self.zoom[1] * cell
+        x, y = self.origin[0] / cell, self.origin[1] / cell
+        top, bottom = int((rows[0] - 1 + y) * fy), int((rows[-1] + 2 + y) * fy) + 1
+        left, right = int((columns[0] - 1 + x) * fx), int((columns[-1] + 2 + x) * fx) + 1
+        box = max(0, top), min(self.size[0], bottom), max(0, left), min(self.size[1], right)
+        return box if box[0] < box[1] and box[2] < box[3] else None
 
 
 @dataclass(frozen=True)
@@ -91,13 +129,14 @@ def old_cloth(labels: np.ndarray, category: str, column_station: np.ndarray | No
     return (UPPER[labels] & (~dress | above)) if category == "upper" else LOWER[labels] | (dress & ~above)
 
 
-def enlarged_layer(colour: np.ndarray, alpha: np.ndarray, size: tuple[int, int]) -> Layer | None:
-    """A layer made from pictures [h, w, 3] and [h, w] of any size that need no more light; None where there is nothing to see."""
-    box = _box(alpha, size, alpha.shape)
+def enlarged_layer(colour: np.ndarray, alpha: np.ndarray, canvas: Canvas, *, cell: float) -> Layer | None:
+    """A layer from pictures [h, w, 3] and [h, w] with cells of `cell` working pixels that need no more light; None if nothing
+    is seen."""
+    box = canvas.extent(alpha, cell=cell)
     if box is None:
         return None
-    drawn = cv2.convertScaleAbs(enlarge_part(colour, size, box))
-    return Layer(drawn, enlarge_part(alpha, size, box), (box[0], box[2]), lit=False)
+    drawn = cv2.convertScaleAbs(canvas.enlarge(colour, box, cell=cell))
+    return Layer(drawn, canvas.enlarge(alpha, box, cell=cell), (box[0], box[2]), lit=False)
 
 
 def draw_order(maps: list[PanelMap]) -> list[int]:
@@ -119,9 +158,11 @@ def panel_layer(
     old: np.ndarray,
     column: np.ndarray | None,
     arms: list[Limb],
-    size: tuple[int, int],
+    canvas: Canvas,
+    step: float,
 ) -> Layer | None:
-    """One panel, whose cloth ends at station `hem`, at output `size` (height, width); None where nothing of it is seen.
+    """One panel `m` (cells of `step` working pixels), whose cloth ends at station `hem`, drawn on `canvas`; None where nothing
+    of it is seen.
 
     `labels` and `old` [h, w] (bool) at working size; `column` [h, w] the trunk panel's `across` there; `arms` the bare arms.
     """
@@ -134,12 +175,12 @@ def panel_layer(
     cover = _domain(m, hem, dressing.sleeved, across, station, arms) * rim
     if beside is not None:
         allow, cover = allow * beside, cover * beside
-    box = _box(np.maximum(allow, cover), size, work)
+    box = canvas.extent(np.maximum(allow, cover))
     if box is None:
         return None
-    shares = cv2.split(enlarge_part(np.dstack([allow, cover]), size, box))
-    at = cv2.split(enlarge_part(m.read - 0.5, size, box))
-    back = enlarge_part(m.back, size, box) if m.back.max() > 0 else None
+    shares = cv2.split(canvas.enlarge(np.dstack([allow, cover]), box))
+    at = cv2.split(canvas.enlarge(m.read - 0.5, box, cell=step))
+    back = canvas.enlarge(m.back, box, cell=step) if m.back.max() > 0 else None
     colour, outline, grown = _lookup(dressing.texture, at, back)
     alpha = np.maximum(outline * shares[0], grown * shares[1])
     alpha *= np.float32(1 / 255)
@@ -195,34 +236,6 @@ def _beside_trunk(m: PanelMap, column: np.ndarray | None, arms: list[Limb]) -> n
     arm = next(a for a in arms if a.part == m.part)
     before = step_between(np.abs(arm.across), 1.45, 1.15) * step_between(arm.station, 0.25, 0.45)
     return 1 - step_between(column, 1.02, 0.9) * (1 - before)
-
-
-def _box(weight: np.ndarray, size: tuple[int, int], work: tuple[int, int]) -> tuple[int, int, int, int] | None:
-    rows, columns = np.flatnonzero((weight > 0.01).any(1)), np.flatnonzero((weight > 0.01).any(0))
-    if not len(rows):
-        return None
-    fy, fx = size[0] / work[0], size[1] / work[1]
-    return (
-        max(0, int(rows[0] * fy) - 2),
-        min(size[0], int((rows[-1] + 1) * fy) + 3),
-        max(0, int(columns[0] * fx) - 2),
-        min(size[1], int((columns[-1] + 1) * fx) + 3),
-    )
-
-
-def enlarge_part(raster: np.ndarray, size: tuple[int, int], box: tuple[int, int, int, int]) -> np.ndarray:
-    """The part `box` (top, bottom, left, right) of `raster` enlarged to `size`, without making the rest."""
-    top, bottom, left, right = box
-    fy, fx = raster.shape[0] / size[0], raster.shape[1] / size[1]
-    matrix = np.float32([[fx, 0, (left + 0.5) * fx - 0.5], [0, fy, (top + 0.5) * fy - 0.5]])
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(
-        np.ascontiguousarray(raster, np.float32),
-        matrix,
-        (right - left, bottom - top),
-        flags=flags,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
 
 
 def _lookup(texture: Texture, at: Sequence[np.ndarray], back: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

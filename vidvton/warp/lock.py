@@ -7,13 +7,13 @@ lags."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
 
 from vidvton.smoothing import follow
-from vidvton.warp.drape import map_panel
+from vidvton.warp.drape import PanelMap, map_panel
 from vidvton.warp.fit import FittedPanel
 
 ROWS, COLUMNS = 8, 6
@@ -23,44 +23,45 @@ LARGEST_SHIFT = 0.25
 
 
 def lock_to_cloth(
-    fitted: FittedPanel, yaw: np.ndarray, motion: Iterable[tuple[np.ndarray, np.ndarray]], *, step: float
-) -> np.ndarray:
-    """[T, 8, 6, 2] float32: the panel's shift in (across, station) per cell, for `drape.map_panel`.
+    panels: Sequence[FittedPanel], yaw: np.ndarray, motion: Iterable[tuple[np.ndarray, np.ndarray]], *, step: float
+) -> list[np.ndarray]:
+    """Per panel [T, 8, 6, 2] float32: its shift in (across, station) per cell, for `drape.map_panel`.
 
     `motion` gives, frame by frame, `(flow [h, w, 2], cloth [h, w] bool)` on cells of `step` working pixels: how far the content
-    of each cell has come since the frame before, in working pixels, and whether the old cloth is seen there in both. `yaw` [T]
-    radians."""
-    count = len(yaw)
-    steps = np.zeros((count, ROWS * COLUMNS * 2))
-    trust = np.zeros((count, ROWS * COLUMNS * 2))
-    before = None
+    of each cell has come since the frame before, in working pixels, and where old cloth is seen. `yaw` [T] radians.
+    """
+    shape = (len(panels), len(yaw), ROWS * COLUMNS * 2)
+    steps, trust = np.zeros(shape), np.zeros(shape)
+    before: list[PanelMap] = []
     for t, (flow, cloth) in enumerate(motion):
-        now = map_panel(fitted, t, float(yaw[t]), cloth.shape, step=step)
-        if before is not None and cloth.any():
-            slip, weight = _slip(before, now, flow / step, cloth)
-            steps[t], trust[t] = -slip.reshape(-1), np.repeat(weight.reshape(-1), 2)
+        now = [map_panel(p, t, float(yaw[t]), cloth.shape, step=step) for p in panels]
+        if before and cloth.any():
+            came = _came(flow / step)
+            for k, (old, new) in enumerate(zip(before, now)):
+                slip, weight = _slip(old, new, came, cloth)
+                steps[k, t], trust[k, t] = -slip.reshape(-1), np.repeat(weight.reshape(-1), 2)
         before = now
-    shift = follow(np.zeros_like(steps), np.full(steps.shape, RETURN), steps, np.maximum(trust, 1e-4))
-    shift = LARGEST_SHIFT * np.tanh(shift / LARGEST_SHIFT)
-    return shift.reshape(count, ROWS, COLUMNS, 2).astype(np.float32)
+    shifts = []
+    for k in range(len(panels)):
+        shift = follow(np.zeros(shape[1:]), np.full(shape[1:], RETURN), steps[k], np.maximum(trust[k], 1e-4))
+        shifts.append((LARGEST_SHIFT * np.tanh(shift / LARGEST_SHIFT)).reshape(-1, ROWS, COLUMNS, 2).astype(np.float32))
+    return shifts
 
 
-def _slip(before, now, flow: np.ndarray, cloth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _came(flow: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where each cell's content was the frame before, as maps for `cv2.remap`."""
+    y, x = np.mgrid[: flow.shape[0], : flow.shape[1]].astype(np.float32)
+    return x - flow[..., 0], y - flow[..., 1]
+
+
+def _slip(
+    before: PanelMap, now: PanelMap, came: tuple[np.ndarray, np.ndarray], cloth: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """How far the fit alone would let cloth slip over the surface, per cell of the panel: ([8, 6, 2], weight [8, 6] 0-1)."""
-    y, x = np.mgrid[: cloth.shape[0], : cloth.shape[1]].astype(np.float32)
-    came = (x - flow[..., 0], y - flow[..., 1])
-
-    def then(field: np.ndarray) -> np.ndarray:
-        return cv2.remap(field, *came, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-
-    slip = np.stack([now.material - then(before.material), now.station - then(before.station)], -1)
-    good = (
-        cloth
-        & (now.reach > 0.9)
-        & (then(before.reach) > 0.9)
-        & (np.abs(now.across) < 0.85)
-        & (np.abs(slip).max(-1) < LARGEST_STEP)
-    )
+    fields = np.dstack([before.material, before.station.astype(np.float32), before.reach.astype(np.float32)])
+    then = cv2.remap(fields, *came, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    slip = np.stack([now.material - then[..., 0], now.station - then[..., 1]], -1)
+    good = cloth & (now.reach > 0.9) & (then[..., 2] > 0.9) & (np.abs(now.across) < 0.85) & (np.abs(slip).max(-1) < LARGEST_STEP)
     if not good.any():
         return np.zeros((ROWS, COLUMNS, 2)), np.zeros((ROWS, COLUMNS))
     row = np.clip((now.share[good] * ROWS).astype(int), 0, ROWS - 1)

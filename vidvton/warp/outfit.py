@@ -10,16 +10,28 @@ import numpy as np
 
 from vidvton.values import Garment, Part
 from vidvton.warp.body import Body
-from vidvton.warp.drape import PanelMap, enlarge, map_panel
+from vidvton.warp.drape import PanelMap, enlarge, map_panel, part_of
 from vidvton.warp.fit import FittedPanel, fit_panels
-from vidvton.warp.layers import SLEEVES, Dressing, Layer, Limb, draw_order, enlarged_layer, old_cloth, panel_layer, soften
+from vidvton.warp.layers import (
+    DRESS,
+    SLEEVES,
+    Canvas,
+    Dressing,
+    Layer,
+    Limb,
+    draw_order,
+    enlarged_layer,
+    old_cloth,
+    panel_layer,
+    soften,
+)
 from vidvton.warp.lock import lock_to_cloth
 from vidvton.warp.panels import Panel, bare_limbs, panels_for
 from vidvton.warp.shade import Albedo, Reader, make_reader, shading
 from vidvton.warp.texture import make_texture
 from vidvton.warp.undress import fill, kept_in_front
 
-STEP = 4.0  # working pixels a raster cell
+STEP, LIMB_STEP = 4.0, 8.0  # working pixels a raster cell, of cloth and of the bare limbs
 DEFAULT_SKIN = np.float32([0.75, 0.60, 0.52])
 DEFAULT_WAIST = 0.72
 
@@ -43,13 +55,17 @@ class Wear:
 
 @dataclass(frozen=True)
 class Drawn:
-    """One garment in one frame: `under` [h, w, 3] float32 0-255 with `under_alpha` [h, w] (small) goes where the old garment was,
-    `layers` (output size) on top from back to front, all unlit cloth times `light` [h, w] (working size)."""
+    """One garment in one frame, on the part of the crop that `canvas` describes.
+
+    `under` [h/2, w/2, 3] float32 0-255 (cells of two working pixels) with `under_alpha` [h, w] goes where the old garment was;
+    `layers` (output size) on top from back to front, all unlit cloth times `light` [h, w].
+    """
 
     under: np.ndarray
     under_alpha: np.ndarray
     layers: tuple[Layer, ...]
     light: np.ndarray
+    canvas: Canvas
 
 
 @dataclass(frozen=True)
@@ -66,43 +82,85 @@ class Outfit:
         """Frame `t` of the shot, one entry a garment: `frame` [h, w, 3] uint8 and `labels` [h, w] at working size, the cloth
         drawn at output `size` (height, width). `behind` gives the background as other frames saw it, at any (height, width)
         asked for."""
-        light = shading(frame, labels, self.reader)
-        raster = _raster(labels.shape, STEP)
-        limb_maps = [map_panel(p, t, self.yaw[t], raster, step=STEP) for p in self.limbs]
-        limbs = [_limb(m, labels.shape) for m in limb_maps]
-        return [self._draw_wear(wear, t, frame, labels, size, light, limb_maps, limbs, behind) for wear in self.wears]
+        raster = _raster(labels.shape, LIMB_STEP)
+        limbs = [map_panel(p, t, self.yaw[t], raster, step=LIMB_STEP) for p in self.limbs]
+        drawn = (self._draw_wear(wear, t, frame, labels, size, limbs, behind) for wear in self.wears)
+        return [d for d in drawn if d is not None]
 
-    def _draw_wear(self, wear: Wear, t: int, frame, labels, size, light, limb_maps, limbs, behind) -> Drawn:
+    def _draw_wear(self, wear: Wear, t: int, frame, labels, size, limb_maps, behind) -> Drawn | None:
         shifts = (None if shift is None else shift[t] for shift in wear.shifts)
         raster = _raster(labels.shape, STEP)
         maps = [map_panel(p, t, self.yaw[t], raster, step=STEP, offset=shift) for p, shift in zip(wear.fitted, shifts)]
+        # All that follows happens in the part of the crop that old or new cloth can touch.
+        block = _touched(maps, labels, wear.dressing.category)
+        if block is None:
+            return None
+        top, bottom, left, right = block
+        canvas = Canvas((left, top), (size[1] / labels.shape[1], size[0] / labels.shape[0]), size)
+        scene = (
+            None
+            if behind is None
+            else tuple(a[top // 2 : bottom // 2, left // 2 : right // 2] for a in behind(_half(labels.shape)))
+        )
+        frame, labels = np.ascontiguousarray(frame[top:bottom, left:right]), np.ascontiguousarray(labels[top:bottom, left:right])
+        maps = [_window(m, block, int(STEP)) for m in maps]
+        limb_maps = [_window(m, block, int(LIMB_STEP)) for m in limb_maps]
+        light = shading(frame, labels, self.reader)
         trunk = next((m for m in maps if m.part in (Part.TORSO, Part.SKIRT)), None)
         station = across = None
         if trunk is not None:
             station, across = enlarge(trunk.station, labels.shape), enlarge(np.abs(trunk.across), labels.shape)
         old = old_cloth(labels, wear.dressing.category, station, wear.dressing.waist)
-        under, under_alpha, bare = self._undress(wear, frame, labels, old, light, trunk, limb_maps, behind)
-        arms = [limb for limb in limbs if limb.part in SLEEVES]
+        under, under_alpha, bare = self._undress(wear, frame, labels, old, light, trunk, limb_maps, scene)
+        arms = [_limb(m, labels.shape) for m in limb_maps if m.part in SLEEVES]
         order = draw_order(maps)
-        layers = [panel_layer(maps[i], wear.fitted[i].panel.hem, wear.dressing, labels, old, across, arms, size) for i in order]
+        hems = [f.panel.hem for f in wear.fitted]
+        layers = [panel_layer(maps[i], hems[i], wear.dressing, labels, old, across, arms, canvas, STEP) for i in order]
         # Skin bared in front of the trunk lies over it, and under the near sleeve.
         at = sum(not (maps[i].part in SLEEVES and maps[i].near <= 0) for i in order)
-        layers[at:at] = [enlarged_layer(colour, alpha, size) for colour, alpha in bare]
-        return Drawn(under, under_alpha, tuple(x for x in layers if x is not None), light)
+        layers[at:at] = [enlarged_layer(colour, alpha, canvas, cell=2.0) for colour, alpha in bare]
+        return Drawn(under, under_alpha, tuple(x for x in layers if x is not None), light, canvas)
 
-    def _undress(self, wear: Wear, frame, labels, old, light, trunk, limb_maps, behind):
+    def _undress(self, wear: Wear, frame, labels, old, light, trunk, limb_maps, scene):
         """What is under the old garment, at half working size: it is smooth, and mostly covered."""
-        half = (labels.shape[0] // 2, labels.shape[1] // 2)
+        half = _half(labels.shape)
         small, few = (cv2.resize(a, half[::-1], interpolation=cv2.INTER_NEAREST) for a in (labels, old.astype(np.uint8)))
         picture, dim = (cv2.resize(a, half[::-1], interpolation=cv2.INTER_AREA) for a in (frame, light))
         limbs = [_limb(m, half) for m in limb_maps]
         place = None if trunk is None else (enlarge(np.abs(trunk.across), half), enlarge(trunk.station, half))
         ends = {f.panel.part: f.panel.hem for f in wear.fitted}
-        under, bare = fill(
-            picture, small, few > 0, wear.dressing, place, limbs, ends, self.skin, dim, behind(half) if behind else None
-        )
+        under, bare = fill(picture, small, few > 0, wear.dressing, place, limbs, ends, self.skin, dim, scene)
         grown = cv2.dilate(old.astype(np.uint8), np.ones((5, 5))).astype(bool) & ~kept_in_front(labels)
         return under, soften(grown), bare
+
+
+def _half(size: tuple[int, int]) -> tuple[int, int]:
+    return size[0] // 2, size[1] // 2
+
+
+def _touched(maps: list[PanelMap], labels: np.ndarray, category: str) -> tuple[int, int, int, int] | None:
+    """(top, bottom, left, right) in working pixels, multiples of 8, around all that old or new cloth can touch; None if
+    nothing."""
+    few = labels[::4, ::4]
+    near = old_cloth(few, "full", None, 0.0) if category == "full" else old_cloth(few, category, None, 0.0)
+    if category == "upper":
+        near = near | (few == DRESS)
+    for m in maps:
+        near = near | (np.abs(m.across[: few.shape[0], : few.shape[1]]) < 1.4) & (few > 0)
+    rows, columns = np.flatnonzero(near.any(1)), np.flatnonzero(near.any(0))
+    if not len(rows):
+        return None
+    top, left = max(0, (rows[0] * 4 - 20) // 8 * 8), max(0, (columns[0] * 4 - 20) // 8 * 8)
+    bottom, right = (
+        -(-(min(n, limit // 8 * 8)) // 8) * 8
+        for n, limit in ((rows[-1] * 4 + 24, labels.shape[0]), (columns[-1] * 4 + 24, labels.shape[1]))
+    )
+    return (top, bottom, left, right) if bottom - top >= 16 and right - left >= 16 else None
+
+
+def _window(m: PanelMap, block: tuple[int, int, int, int], step: int) -> PanelMap:
+    top, bottom, left, right = (n // step for n in block)
+    return part_of(m, slice(top, bottom), slice(left, right))
 
 
 def _limb(m: PanelMap, size: tuple[int, int]) -> Limb:
@@ -140,24 +198,29 @@ def fit_outfit(
         fitted = fit_panels(tuple(_scaled(p, factor) for p in panels), body, keypoints, depth, yaw)
         waist = body.waist if np.isfinite(body.waist) else DEFAULT_WAIST
         dressing = Dressing(garment.category, texture, first.tucked, waist, any(p.part in SLEEVES for p in panels))
-        shifts = tuple(_lock(f, dressing, yaw, motion, flow_step) for f in fitted)
-        wears.append(Wear(dressing, fitted, shifts))
+        wears.append(Wear(dressing, fitted, _lock(fitted, dressing, yaw, motion, flow_step)))
     skin = albedo.skin if np.isfinite(albedo.skin).all() else DEFAULT_SKIN
-    return Outfit(tuple(wears), fit_panels(bare_limbs(), body, keypoints, depth, yaw), make_reader(albedo), skin, yaw)
+    parts = {Part.LEFT_SLEEVE, Part.RIGHT_SLEEVE}  # arms lie before any garment; legs are bared by lower and full ones alone
+    if any(g.category != "upper" for g in garments):
+        parts |= {Part.LEFT_LEG, Part.RIGHT_LEG}
+    limbs = fit_panels(tuple(p for p in bare_limbs() if p.part in parts), body, keypoints, depth, yaw)
+    return Outfit(tuple(wears), limbs, make_reader(albedo), skin, yaw)
 
 
 def _scaled(panel: Panel, factor: np.float32) -> Panel:
     return replace(panel, lattice=panel.lattice * factor)
 
 
-def _lock(fitted: FittedPanel, dressing: Dressing, yaw: np.ndarray, motion: Motion | None, step: float) -> np.ndarray | None:
+def _lock(fitted: tuple[FittedPanel, ...], dressing: Dressing, yaw: np.ndarray, motion: Motion | None, step: float):
+    """The shifts of every panel, None where there is no motion to follow."""
     if motion is None or len(yaw) < 3:
-        return None
+        return (None,) * len(fitted)
 
     def steps() -> Iterable[tuple[np.ndarray, np.ndarray]]:
         for flow, labels in motion():
-            cloth = old_cloth(labels, "full", None, dressing.waist)
-            small = cv2.resize(cloth.astype(np.uint8), flow.shape[1::-1], interpolation=cv2.INTER_AREA)
-            yield flow, small > 0
+            height, width = flow.shape[:2]
+            rows = np.minimum(((np.arange(height) + 0.5) * step).astype(int), labels.shape[0] - 1)
+            columns = np.minimum(((np.arange(width) + 0.5) * step).astype(int), labels.shape[1] - 1)
+            yield flow, old_cloth(labels[np.ix_(rows, columns)], "full", None, dressing.waist)
 
-    return lock_to_cloth(fitted, yaw, steps(), step=step)
+    return tuple(lock_to_cloth(fitted, yaw, steps(), step=step))
