@@ -120,7 +120,7 @@ def test_the_cloth_follows_the_old_cloths_motion(standing):
     _, labels, points, yaw, body = standing
     count = 10
     still = np.repeat(points[2:3], count, 0)
-    one = type(body)(*(np.repeat(getattr(body, n)[2:3], count, 0) for n in ("edges", "arms", "legs", "unit")), body.hem, body.waist, body.cuffs, body.trouser_hems, body.shoulder, body.bare_arm, body.bare_leg)
+    one = type(body)(*(np.repeat(getattr(body, n)[2:3], count, 0) for n in ("edges", "arms", "legs", "arm_offsets", "leg_offsets", "unit")), body.hem, body.waist, body.cuffs, body.trouser_hems, body.shoulder, body.bare_arm, body.bare_leg)
     flow = np.zeros((SIZE[0] // 8, SIZE[1] // 8, 2), np.float32)
     flow[..., 0] = 2.0
     outfit = fit_outfit(

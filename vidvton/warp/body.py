@@ -281,13 +281,16 @@ def _limbs(labels, points, unit, limbs, part, cloth):
 
 @dataclass(frozen=True)
 class Body:
-    """A shot's body, solved over time: `edges` [T, K, 2], `arms` and `legs` [T, 2, S, 2] in torso lengths, `unit` [T] pixels,
+    """A shot's body, solved over time: `edges` [T, K, 2], `arms` and `legs` [T, 2, S, 2] in torso lengths about a middle
+    line that lies `arm_offsets`, `leg_offsets` [T, 2, S] beside the bones, `unit` [T] pixels,
     and how the old clothes are worn in this shot: `hem`, `waist` column stations, `cuffs`, `trouser_hems` [2] limb stations
     (NaN: none)."""
 
     edges: np.ndarray
     arms: np.ndarray
     legs: np.ndarray
+    arm_offsets: np.ndarray
+    leg_offsets: np.ndarray
     unit: np.ndarray
     hem: float
     waist: float
@@ -313,13 +316,15 @@ def solve_body(measure: BodyMeasure, keypoints: np.ndarray, yaw: np.ndarray, *, 
     top = _shoulder_edges(keypoints, yaw, unit, measure.visible, strength)
     blend = np.clip((COLUMN - TOP) / (ARMPIT - TOP), 0, 1)[None, :, None]
     edges = top[:, None] * (1 - blend) + edges * blend
-    arms = _solve_limbs(measure.arms, measure.arms_trust, AVERAGE_ARM, seen, strength)
-    legs = _solve_limbs(measure.legs, measure.legs_trust, AVERAGE_LEG, seen, strength)
+    arms, arm_offsets = _solve_limbs(measure.arms, measure.arms_trust, AVERAGE_ARM, seen, strength)
+    legs, leg_offsets = _solve_limbs(measure.legs, measure.legs_trust, AVERAGE_LEG, seen, strength)
     with np.errstate(all="ignore"):
         return Body(
             edges,
             arms,
             legs,
+            arm_offsets,
+            leg_offsets,
             unit,
             _typical(measure.hem),
             _typical(measure.waist),
@@ -384,13 +389,20 @@ def _shoulder_edges(keypoints: np.ndarray, yaw: np.ndarray, unit: np.ndarray, vi
     return whittaker(out, visible.astype(float), 2.0 * strength)
 
 
-def _solve_limbs(edges: np.ndarray, trust: np.ndarray, prior: np.ndarray, seen: np.ndarray, strength: float) -> np.ndarray:
-    """[T, 2, S, 2]: limb edges smoothed, each side on its own; where unsure, the shot's median, and that within reason of an
-    average limb."""
-    out = np.empty_like(edges)
+def _solve_limbs(
+    edges: np.ndarray, trust: np.ndarray, prior: np.ndarray, seen: np.ndarray, strength: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """(half-widths [T, 2, S, 2] signed, offsets [T, 2, S]) of two limbs about their bones.
+
+    Where both edges of a limb are seen their middle corrects the joints' line, along the whole limb; each side is smoothed on
+    its own; where unsure, the shot's median stands in, and that within reason of an average limb.
+    """
+    widths, offsets = np.empty_like(edges), np.empty(edges.shape[:3])
     for limb in (0, 1):
+        offset = offsets[:, limb] = _middle_line(edges[:, limb], trust[:, limb], prior, seen, strength)
         for side, sign in ((0, -1.0), (1, 1.0)):
-            values, weight = np.abs(edges[:, limb, :, side]), trust[:, limb, :, side]
+            values = np.maximum(sign * (edges[:, limb, :, side] - offset), 0.0)
+            weight = trust[:, limb, :, side]
             typical = np.array(
                 [np.median(v[w > 0.5]) if (w > 0.5).sum() >= 3 else p for v, w, p in zip(values.T, weight.T, prior)]
             )
@@ -398,5 +410,17 @@ def _solve_limbs(edges: np.ndarray, trust: np.ndarray, prior: np.ndarray, seen: 
             weight = weight * (values < 1.8 * typical)
             anchor = 0.05 * seen[:, None]
             mixed = (weight * values + anchor * typical) / np.maximum(weight + anchor, 1e-9)
-            out[:, limb, :, side] = sign * whittaker(mixed, weight + anchor, 6.0 * strength)
-    return out
+            widths[:, limb, :, side] = sign * whittaker(mixed, weight + anchor, 6.0 * strength)
+    return widths, offsets
+
+
+def _middle_line(edges: np.ndarray, trust: np.ndarray, prior: np.ndarray, seen: np.ndarray, strength: float) -> np.ndarray:
+    """How far a limb's middle lies beside its bone, [T, S] torso lengths: smooth along the limb and in time, within reason."""
+    width = edges[..., 1] - edges[..., 0]
+    whole = (width > 1.1 * prior) & (width < 3.4 * prior) & (LIMB > 0.3)
+    weight = trust.min(-1) * whole
+    middle_ = np.clip(edges.mean(-1), -0.22, 0.22)
+    smooth = whittaker(middle_, weight + 0.01 * seen[:, None], 6.0 * strength)
+    amount = whittaker(weight, seen, 6.0 * strength).clip(0, 1)
+    along = whittaker(np.where(amount > 0.02, smooth, 0).T, amount.T + 0.02, 0.6, order=2).T
+    return along * np.clip(LIMB / 0.6, 0, 1)

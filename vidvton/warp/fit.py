@@ -116,7 +116,7 @@ def _column_edges(panel: Panel, controls: np.ndarray, column: _ColumnFrame) -> t
 def _sleeve_edges(panel, controls, column, points, body, yaw, t):
     is_left = panel.part == Part.LEFT_SLEEVE
     index = 0 if is_left else 1
-    centres, across, widths = _limb(points, ARMS[index], body.arms[t, index], controls)
+    centres, across, widths = _limb(points, ARMS[index], body.arms[t, index], body.arm_offsets[t, index] * body.unit[t], controls)
     average = np.interp(np.clip(controls, 0, 2), LIMB, body.bare_arm)
     facing = np.cos(yaw)
     side = 1 if is_left == (facing > 0) else 0
@@ -153,9 +153,10 @@ def _sleeve_width(panel, controls, seen, average, cuff, *, outer):
     return np.clip(cut, least, most)
 
 
-def _limb(points, joints, edges, controls):
-    """Bone points, normals and absolute widths [C, 2] at limb stations; beyond the last joint the last bone goes on."""
+def _limb(points, joints, edges, offsets, controls):
+    """Middle line, normals and absolute widths [C, 2] at limb stations; beyond the last joint the last bone goes on."""
     centres, across = limb_axis(points, joints)
+    centres = centres + across * offsets[:, None]
     inside = np.clip(controls, 0, 2)
     base = np.stack([np.interp(inside, LIMB, centres[:, i]) for i in (0, 1)], -1)
     normal = np.stack([np.interp(inside, LIMB, across[:, i]) for i in (0, 1)], -1)
@@ -168,7 +169,7 @@ def _limb(points, joints, edges, controls):
 def _leg_edges(panel, controls, column, points, body, yaw, t):
     is_left = panel.part == Part.LEFT_LEG
     index = 0 if is_left else 1
-    centres, across, widths = _limb(points, LEGS[index], body.legs[t, index], controls)
+    centres, across, widths = _limb(points, LEGS[index], body.legs[t, index], body.leg_offsets[t, index] * body.unit[t], controls)
     unit = body.unit[t]
     cut = 0.8 * np.interp(controls, panel.stations, panel.half_widths)
     if panel.is_bare:
