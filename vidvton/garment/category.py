@@ -120,7 +120,7 @@ def upper_edge(half: Half) -> UpperEdge:
     return UpperEdge(float(dip), back, float((y[end] - y[peak]) / wide))
 
 
-def read_layout(category: str, shape: Shape, mask: np.ndarray, *, open_front: bool | None) -> Layout:
+def read_layout(category: str, shape: Shape, mask: np.ndarray) -> Layout:
     """The cut in layout words, from landmarks."""
     rows = np.nonzero(mask.any(1))[0]
     height = rows[-1] - rows[0] + 1
@@ -128,7 +128,14 @@ def read_layout(category: str, shape: Shape, mask: np.ndarray, *, open_front: bo
     leg = None
     if category != "upper":
         leg = "skirt" if shape.crotch is None else _leg_word(shape, height, category)
-    return Layout(sleeve=sleeve, leg=leg, open=open_front if category != "lower" else None)
+    return Layout(sleeve=sleeve, leg=leg, open=_open_front(mask, shape) if category == "upper" else None)
+
+
+def _open_front(mask: np.ndarray, shape: Shape) -> bool:
+    """Whether the ground shows between two fronts from the hem to above the middle."""
+    rows = np.nonzero(mask.any(1))[0]
+    gap = leg_gap(mask, shape.axis)
+    return gap is not None and gap[1] - rows[0] < 0.5 * (rows[-1] - rows[0])
 
 
 def _sleeve_word(shape: Shape) -> str:

@@ -17,6 +17,8 @@ from .background import lab_of
 WORK_SHOULDERS = 170.0
 """Distance between the shoulders, in pixels, at which arcs are compared."""
 CLEAR_ENOUGH = 10.0
+FRONT_BELOW_BACK = 0.145
+"""How far the front collar may lie below the back one, in shoulder widths; further down it is print."""
 LEAST_EDGE = 2.5
 """An arc must lie on an edge at least this strong, whatever else speaks for it."""
 
@@ -37,7 +39,30 @@ class NeckHole:
 
 def find_neck_hole(rgb: np.ndarray, alpha: np.ndarray, *, axis: float, shoulders: float) -> NeckHole | None:
     """The neck hole of an upright top, or None where no clear collar arc is found. `axis` is the centre line's x, `shoulders` the
-    distance between the shoulders in pixels."""
+    distance between the shoulders in pixels.
+
+    The first arc may be the back collar's; with what it holds taken away the front's, just below, is sought once more."""
+    first = _find_once(rgb, alpha, axis, shoulders)
+    if first is None:
+        return None
+    second = _find_once(rgb, np.where(first.mask, 0, alpha).astype(np.float32), axis, shoulders)
+    if second is None:
+        return first
+    further = (second.arc[:, 1].max() - first.arc[:, 1].max()) / shoulders
+    narrower = np.ptp(second.arc[:, 0]) / np.ptp(first.arc[:, 0])
+    if not 0 < further < FRONT_BELOW_BACK or narrower < 0.5:
+        return first
+    arc = second.arc if narrower > 0.9 else _lower(first.arc, second.arc)
+    return NeckHole(first.mask | second.mask, arc, second.score)
+
+
+def _lower(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The lower edge of two arcs: over `a`'s width, `b` wherever it lies below."""
+    y = np.interp(a[:, 0], b[:, 0], b[:, 1], left=-np.inf, right=-np.inf)
+    return np.stack([a[:, 0], np.maximum(a[:, 1], y)], 1)
+
+
+def _find_once(rgb: np.ndarray, alpha: np.ndarray, axis: float, shoulders: float) -> NeckHole | None:
     ratio = min(2.0, WORK_SHOULDERS / max(shoulders, 8.0))
     h, w = alpha.shape
     size = max(8, round(w * ratio)), max(8, round(h * ratio))

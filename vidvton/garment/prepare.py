@@ -91,15 +91,14 @@ def _straighten(cutout: Cutout) -> Cutout:
 def _understand(cutout: Cutout, category: str | None) -> Garment:
     image, alpha = cutout.image, cutout.alpha
     category = category or read_category(_small(alpha)[0]).category
-    arc = None
     if category != "lower" and not cutout.worn:
-        image, alpha, arc = _without_neck_hole(image, alpha, category)
+        image, alpha = _without_neck_hole(image, alpha, category)
     mask, scale = _small(alpha)
     shape = read_lower(mask) if category == "lower" else read_upper(mask, full=category == "full")
     if shape is None:
         raise VidvtonError("no garment found: the shape cut from the picture has no outline, give a picture of the whole garment")
     parts = label_parts(alpha, shape, category, scale)
-    landmarks = _landmarks(shape, category, mask, scale, arc)
+    landmarks = _landmarks(shape, category, scale)
     inner = parts > 0
     fabric = np.median(image[inner].reshape(-1, 3), axis=0) / 255
     return Garment(
@@ -108,7 +107,7 @@ def _understand(cutout: Cutout, category: str | None) -> Garment:
         parts=torch.from_numpy(parts),
         category=category,
         landmarks=torch.from_numpy(landmarks),
-        layout=read_layout(category, shape, mask, open_front=False),
+        layout=read_layout(category, shape, mask),
         fabric=torch.from_numpy(fabric.astype(np.float32)),
     )
 
@@ -122,21 +121,21 @@ def _small(alpha: np.ndarray) -> tuple[np.ndarray, float]:
     return small > 0.5, scale
 
 
-def _without_neck_hole(image: np.ndarray, alpha: np.ndarray, category: str) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+def _without_neck_hole(image: np.ndarray, alpha: np.ndarray, category: str) -> tuple[np.ndarray, np.ndarray]:
     mask, scale = _small(alpha)
     shape = read_upper(mask, full=category == "full")
     if shape is None:
-        return image, alpha, None
+        return image, alpha
     wide = sum(s.points["shoulder"][0] - s.half.axis for s in (shape.left, shape.right)) * scale
     hole = find_neck_hole(image, alpha, axis=(shape.axis + 0.5) * scale - 0.5, shoulders=wide)
     if hole is None:
-        return image, alpha, None
+        return image, alpha
     soft = 1 - cv2.GaussianBlur(hole.mask.astype(np.float32), (0, 0), 0.7)
     alpha = np.where(hole.mask, 0, np.minimum(alpha, np.clip(soft * 2 - 0.4, 0, 1))).astype(np.float32)
-    return clean_edge(image, alpha), alpha, hole.arc
+    return clean_edge(image, alpha), alpha
 
 
-def _landmarks(shape: Shape, category: str, mask: np.ndarray, scale: float, arc: np.ndarray | None) -> np.ndarray:
+def _landmarks(shape: Shape, category: str, scale: float) -> np.ndarray:
     """[L, 3] float32 in the order of LANDMARKS[category], pixel centres at +0.5."""
     names = LANDMARKS[category]
     rows = np.zeros((len(names), 3), np.float32)
