@@ -31,8 +31,8 @@ from vidvton.warp.plate import Plate, learn_plate
 from vidvton.warp.shade import Albedo, learn_albedo
 
 CHUNK, CONTEXT = 32, 2
-SAMPLES = 20  # frames a shot from which colours are learned
-WORKING_SIDE = 640  # longer side of the crop that is parsed
+SAMPLES = 14  # frames a shot from which colours are learned
+WORKING_SIDE = 544  # longer side of the crop that is parsed
 FLOW_STEP = 8  # working pixels a cell of the stored flow
 
 ClipSource = Callable[[int], Iterator[Clip]]

@@ -234,7 +234,7 @@ def _beside_trunk(m: PanelMap, column: np.ndarray | None, arms: list[Limb]) -> n
     if m.part not in SLEEVES or column is None:
         return None
     arm = next(a for a in arms if a.part == m.part)
-    before = step_between(np.abs(arm.across), 1.45, 1.15) * step_between(arm.station, 0.25, 0.45)
+    before = step_between(np.abs(arm.across), 1.2, 1.0) * step_between(arm.station, 0.40, 0.60)
     return 1 - step_between(column, 1.02, 0.9) * (1 - before)
 
 
