@@ -69,7 +69,7 @@ def plan_crops(track: PoseTrack, size: tuple[int, int]) -> Crops:
         if len(seen):
             body = np.clip(everywhere[seen], 0, np.tile(limits, 2))
             tall, wide = np.percentile(body[:, 3] - body[:, 1], 98), np.percentile(body[:, 2] - body[:, 0], 98)
-            extent = np.minimum(np.array([wide + 0.30 * tall, 1.16 * tall]), limits)
+            extent = np.minimum(np.array([wide + 0.45 * tall, 1.16 * tall]), limits)
             extent = np.where(extent > 0.82 * limits, limits, extent)
             middle = np.zeros((len(rows), 2))
             middle[present[rows]] = (body[:, :2] + body[:, 2:]) / 2

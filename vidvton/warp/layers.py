@@ -85,7 +85,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Limb:
-    """A bare limb at working size: `across` [h, w] from -1 to +1 over an average limb's width, `station` [h, w], `near` its
+    """A bare limb at working size: `across` [h, w] from 0 on its middle line to 1 at its sides, `station` [h, w], `near` its
     depth."""
 
     part: Part
@@ -224,7 +224,7 @@ def _domain(m: PanelMap, hem: float, sleeved: bool, across: np.ndarray, station:
     domain = step_between(across, wide, wide - 0.12) * step_between(station, hem + 0.60, hem + 0.45)
     outside = step_between(across, 0.86, 1.0)
     for arm in arms:
-        domain *= 1 - step_between(np.abs(arm.across), 1.5, 1.2) * (arm.station > (0.25 if sleeved else 0.05)) * outside
+        domain *= 1 - step_between(arm.across, 1.5, 1.2) * (arm.station > (0.25 if sleeved else 0.05)) * outside
     return domain
 
 
@@ -234,7 +234,7 @@ def _beside_trunk(m: PanelMap, column: np.ndarray | None, arms: list[Limb]) -> n
     if m.part not in SLEEVES or column is None:
         return None
     arm = next(a for a in arms if a.part == m.part)
-    before = step_between(np.abs(arm.across), 1.2, 1.0) * step_between(arm.station, 0.40, 0.60)
+    before = step_between(arm.across, 1.2, 1.0) * step_between(arm.station, 0.40, 0.60)
     return 1 - step_between(column, 1.02, 0.9) * (1 - before)
 
 

@@ -146,7 +146,8 @@ def _touched(maps: list[PanelMap], labels: np.ndarray, category: str) -> tuple[i
     if category == "upper":
         near = near | (few == DRESS)
     for m in maps:
-        near = near | (np.abs(m.across[: few.shape[0], : few.shape[1]]) < 1.4) & (few > 0)
+        across = np.abs(m.across[: few.shape[0], : few.shape[1]])
+        near = near | (across < 1.1) | ((across < 1.4) & (few > 0))
     rows, columns = np.flatnonzero(near.any(1)), np.flatnonzero(near.any(0))
     if not len(rows):
         return None
@@ -164,7 +165,7 @@ def _window(m: PanelMap, block: tuple[int, int, int, int], step: int) -> PanelMa
 
 
 def _limb(m: PanelMap, size: tuple[int, int]) -> Limb:
-    return Limb(m.part, enlarge(m.across, size), enlarge(m.station, size), m.near)
+    return Limb(m.part, enlarge(np.abs(m.across), size), enlarge(m.station, size), m.near)
 
 
 def _raster(size: tuple[int, int], step: float) -> tuple[int, int]:
@@ -193,7 +194,7 @@ def fit_outfit(
         # Picture pixels a torso length, read off the panel itself, decide how large the picture must stay.
         flat = float(np.ptp(first.lattice[:, 0, 1]) / max(np.ptp(first.stations), 1e-6))
         scale = float(np.clip(1.25 * np.median(body.unit) * zoom / flat, 0.05, 1.0))
-        texture = make_texture(garment, scale=scale, torso=flat)
+        texture = make_texture(garment, scale=scale, torso=flat, over_hem=_same_hem(panels, body))
         factor = np.float32(texture.front.shape[0] / garment.alpha.shape[0])
         fitted = fit_panels(tuple(_scaled(p, factor) for p in panels), body, keypoints, depth, yaw)
         waist = body.waist if np.isfinite(body.waist) else DEFAULT_WAIST
@@ -205,6 +206,13 @@ def fit_outfit(
         parts |= {Part.LEFT_LEG, Part.RIGHT_LEG}
     limbs = fit_panels(tuple(p for p in bare_limbs() if p.part in parts), body, keypoints, depth, yaw)
     return Outfit(tuple(wears), limbs, make_reader(albedo), skin, yaw)
+
+
+def _same_hem(panels: tuple[Panel, ...], body: Body) -> bool:
+    """Whether the new garment ends where the old one does."""
+    legs = panels[0].part in (Part.LEFT_LEG, Part.RIGHT_LEG)
+    old = np.nanmean(body.trouser_hems) if legs and np.isfinite(body.trouser_hems).any() else body.hem
+    return bool(panels[0].tucked or abs(panels[0].hem - old) < 0.15)
 
 
 def _scaled(panel: Panel, factor: np.float32) -> Panel:

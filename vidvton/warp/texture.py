@@ -25,7 +25,7 @@ class Texture:
     outlines_back: np.ndarray
 
 
-def make_texture(garment: Garment, *, scale: float, torso: float) -> Texture:
+def make_texture(garment: Garment, *, scale: float, torso: float, over_hem: bool = True) -> Texture:
     """The texture of `garment` at `scale` times its picture's size; `torso` is the torso's length in the unscaled picture's
     pixels."""
     size = tuple(max(8, round(n * scale)) for n in garment.image.shape[1:])
@@ -44,6 +44,8 @@ def make_texture(garment: Garment, *, scale: float, torso: float) -> Texture:
     back_mask = np.maximum(mask, neck["back"])
     reach = max(2, round(0.10 * torso * scale))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1,) * 2)
+    if not over_hem:
+        kernel[:reach] = 0  # nothing grows downwards
     grown = cv2.dilate(mask, kernel) * (1 - neck["above"])
     grown_back = np.maximum(cv2.dilate(back_mask, kernel) * (1 - neck["above_back"]), back_mask)
     outlines = _bytes(np.dstack([mask, np.maximum(grown, mask), np.zeros_like(mask)]))

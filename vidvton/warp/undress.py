@@ -46,15 +46,13 @@ def fill(
         if is_arm == (dressing.category == "lower") and dressing.category != "full":
             continue
         shape = (
-            step_between(np.abs(limb.across), 1.08, 0.92)
-            * step_between(limb.station, -0.05, 0.1)
-            * step_between(limb.station, 2.12, 2.0)
+            step_between(limb.across, 1.08, 0.92) * step_between(limb.station, -0.05, 0.1) * step_between(limb.station, 2.12, 2.0)
         )
         share = shape * cloth
         if share.max() < 0.02:
             continue
         # A limb is round: it darkens towards its sides.
-        colour = tone * (1.0 - 0.16 * np.clip(np.abs(limb.across), 0, 1) ** 3)[..., None]
+        colour = tone * (1.0 - 0.16 * np.minimum(limb.across, 1) ** 3)[..., None]
         picture += (colour - picture) * share[..., None]
         if is_arm and limb.near <= 0:
             # Down to the new sleeve's end the arm is covered: by the sleeve, or at the shoulder by the trunk's cloth.
