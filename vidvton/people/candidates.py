@@ -23,12 +23,12 @@ from vidvton.people.plausible import fit_to_mask
 from vidvton.people.shots import AHEAD, ShotMemory, find_shots, grey_of
 from vidvton.values import Clip
 
-CHUNK = 96
+CHUNK = 80
 LOOKAHEAD = 8
 FACE_EVERY = 2
 _SETTLED_SIDE = 352
 _STRIDE = 16
-_WORK_AREA = 640_000  # pixels of the pictures that the models see
+_WORK_AREA = 520_000  # pixels of the pictures that the models see
 
 
 
@@ -109,20 +109,26 @@ def collect(clips: Callable[[], Iterator[Clip]], work: Path, estimators: Estimat
 
 def _chunks(clips: Iterator[Clip]) -> Iterator[tuple[int, int, np.ndarray, float]]:
     """(number, frames of its own, its pictures and up to LOOKAHEAD more [t, h, w, 3], source pixels per picture pixel)."""
-    waiting: list[np.ndarray] = []
+    held, filled = np.empty((0,), np.uint8), 0  # one buffer for all chunks: at 1080p it is the largest thing there is
     number, scale = 0, 1.0
     for clip in clips:
+        height, width = clip.size
+        scale = max(1.0, (height * width / _WORK_AREA) ** 0.5)
+        size = (round(height / scale), round(width / scale))
+        if not len(held):
+            held = np.empty((CHUNK + LOOKAHEAD, *size, 3), np.uint8)
         for picture in as_arrays(clip.frames):
-            scale = max(1.0, (picture.shape[0] * picture.shape[1] / _WORK_AREA) ** 0.5)
-            waiting.append(shrink(picture, (round(picture.shape[0] / scale), round(picture.shape[1] / scale))))
-            if len(waiting) == CHUNK + LOOKAHEAD:
-                yield number, CHUNK, np.stack(waiting), scale
-                waiting = waiting[CHUNK:]
-                number += 1
-    while waiting:
-        yield number, min(CHUNK, len(waiting)), np.stack(waiting), scale
-        waiting = waiting[CHUNK:]
-        number += 1
+            held[filled] = shrink(picture, size)
+            filled += 1
+            if filled == len(held):
+                yield number, CHUNK, held, scale
+                held[:LOOKAHEAD] = held[CHUNK:]
+                number, filled = number + 1, LOOKAHEAD
+    while filled > 0:
+        own = min(CHUNK, filled)
+        yield number, own, held[:filled], scale
+        held[: filled - own] = held[own:filled]
+        number, filled = number + 1, filled - own
 
 
 @dataclass(frozen=True)
@@ -144,6 +150,7 @@ class _Runner:
         self._pose = [estimators.pose(), estimators.pose()]
         self._segmenters = [estimators.segmenter(), estimators.segmenter()]
         self._faces = [estimators.faces(), estimators.faces()]
+        self._pool = ThreadPoolExecutor(2)  # kept: new threads for every chunk would each bring memory of their own
 
     def run(self, start: int, own: int, pictures: np.ndarray, carry: _Carry | None, scale: float) -> tuple[Seen, _Carry]:
         """What is seen in the first `own` of `pictures`, and what the next chunk needs."""
@@ -152,15 +159,15 @@ class _Runner:
         ahead, _, _ = find_shots(greys[own:], max(0, len(greys) - own), memory)
         pieces = _pieces(cuts)
         reach = own + (int(np.argmax(ahead)) if ahead.any() else len(ahead))
-        with ThreadPoolExecutor(2) as pool:
-            forward = pool.submit(self._forward, pictures, pieces, carry.state if carry else None, bool(cuts[0]))
-            backward = pool.submit(self._backward, pictures, pieces, reach)
-            (ahead_of_time, state), against_time = forward.result(), backward.result()
-            bodies = [a + b for a, b in zip(ahead_of_time, against_time)]
-            backs = [[False] * len(a) + [True] * len(b) for a, b in zip(ahead_of_time, against_time)]
-            halves = [(0, range((own + 1) // 2)), (1, range((own + 1) // 2, own))]
-            parts = list(pool.map(lambda h: [self._others(h[0], start + i, pictures[i], bodies[i], backs[i]) for i in h[1]],
-            halves))
+        pool = self._pool
+        forward = pool.submit(self._forward, pictures, pieces, carry.state if carry else None, bool(cuts[0]))
+        backward = pool.submit(self._backward, pictures, pieces, reach)
+        (ahead_of_time, state), against_time = forward.result(), backward.result()
+        bodies = [a + b for a, b in zip(ahead_of_time, against_time)]
+        backs = [[False] * len(a) + [True] * len(b) for a, b in zip(ahead_of_time, against_time)]
+        halves = [(0, range((own + 1) // 2)), (1, range((own + 1) // 2, own))]
+        look = lambda half: [self._others(half[0], start + i, pictures[i], bodies[i], backs[i]) for i in half[1]]  # noqa: E731
+        parts = list(pool.map(look, halves))
         others = parts[0] + parts[1]
         return _seen(start, cuts, blank, bodies, backs, others, scale), _Carry(state, memory)
 
