@@ -203,6 +203,19 @@ def test_wrong_words_and_sizes_are_refused_in_one_sentence():
         GarmentSpec("tee", neck="ruff")
 
 
+def test_motion_blur_softens_what_moves_and_leaves_truth_alone(script, clip):
+    blurred = make_clip(dataclasses.replace(script, frames=3, sensor=dataclasses.replace(PLAIN, shutter=0.8)))
+    sharp = make_clip(dataclasses.replace(script, frames=3))
+    assert torch.equal(blurred.truth.labels, sharp.truth.labels)
+    difference = (blurred.frames.float() - sharp.frames.float()).abs().mean(1)
+    assert difference[sharp.truth.person].mean() > 0.5
+
+    def detail(frames):
+        return (frames[..., 1:].float() - frames[..., :-1].float()).abs().mean()
+
+    assert detail(blurred.frames) < detail(sharp.frames)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_makes_the_same_clip(script, clip):
     other = make_clip(script, device="cuda")

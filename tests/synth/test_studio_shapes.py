@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from vidvton.synth.body import BodyShape, anatomy, body_field, keypoint_anchors, place, rest_joints, skin_weights, surface_map
+from vidvton.synth.body import BodyShape, anatomy, body_field, place, rest_joints, skin_weights
 from vidvton.synth.camera import look_at
 from vidvton.synth.lettering import stroke_distance, text_strokes
 from vidvton.synth.motion import ARM_LIMITS, MOTIONS, arm_rotations, make_motion
 from vidvton.synth.raster import blend, rasterize
 from vidvton.synth.skeleton import INDEX, JOINTS, PARENTS, Pose, euler, limited, rotation, transforms
 from vidvton.synth.solids import ball, surface_nets, table
+from vidvton.synth.surface import keypoint_anchors, surface_map
 
 
 def test_surface_nets_of_a_ball_is_round_closed_and_faces_outward():

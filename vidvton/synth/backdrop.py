@@ -67,7 +67,7 @@ def see_behind(b: Backdrop, camera: Camera, size: tuple[int, int], times: Tensor
     depth = torch.minimum(torch.minimum(floor_at, wall_at), far)
     point = origin + depth[..., None] * rays
     colour = _PAINT[b.place](b, point, is_floor, rays)
-    speed = torch.zeros_like(point)
+    speed = point.new_zeros(1).expand_as(point)  # nothing moves, at no cost of memory
     if b.place == "street":
         colour, point, depth, is_floor = _boxes(b, origin, rays, colour, point, depth, is_floor)
     if b.place == "crowd":
@@ -79,7 +79,8 @@ def see_behind(b: Backdrop, camera: Camera, size: tuple[int, int], times: Tensor
             torch.where(hit[..., None], tint, colour),
             torch.where(hit[..., None], origin + enter[..., None] * rays, point),
         )
-        speed, depth, is_floor = speed * ~hit[..., None], torch.where(hit, enter, depth), is_floor & ~hit
+        speed = speed if speed.stride(-1) == 0 else speed * ~hit[..., None]
+        depth, is_floor = torch.where(hit, enter, depth), is_floor & ~hit
     return Behind(colour, point, speed, depth, is_floor)
 
 

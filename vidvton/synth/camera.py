@@ -29,6 +29,14 @@ class Camera:
         """The same on another device."""
         return Camera(self.rotation.to(device), self.centre.to(device), self.focal.to(device))
 
+    def towards(self, other: Camera, share: float) -> Camera:
+        """The cameras `share` of the small way to `other`."""
+        return Camera(
+            torch.lerp(self.rotation, other.rotation, share),
+            torch.lerp(self.centre, other.centre, share),
+            torch.lerp(self.focal, other.focal, share),
+        )
+
     def local(self, points: Tensor) -> Tensor:
         """World points [T, ..., 3] in camera coordinates, metres."""
         t = len(self)

@@ -8,11 +8,12 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor
 
-from vidvton.synth.body import FOREARM, UPPER_ARM, Anatomy, anatomy, body_field, place, skin_weights, surface_map
+from vidvton.synth.body import FOREARM, UPPER_ARM, Anatomy, anatomy, body_field, place, skin_weights
 from vidvton.synth.garments import GarmentSpec, Pattern, bounds, cut, cut_for, flatten, garment_field, lap, part_of, worn_on
 from vidvton.synth.look import Look, hair_bounds, hair_field, hair_keep, shoe_field
 from vidvton.synth.skeleton import INDEX
 from vidvton.synth.solids import Surface, surface_nets
+from vidvton.synth.surface import surface_map
 from vidvton.synth.trim import flat_bounds
 from vidvton.values import CIHP_LABELS
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -24,7 +24,8 @@ EXPOSURE = 0.84
 
 @dataclass(frozen=True)
 class Shot:
-    """All that decides a clip's pixels before the sensor. `size` (height, width); `props` stand behind the person."""
+    """All that decides a clip's pixels before the sensor. `size` (height, width); `props` stand behind the person;
+    `shutter` is the share of a frame's time that the exposure lasts, 0 for no motion blur."""
 
     performance: Performance
     camera: Camera
@@ -33,6 +34,7 @@ class Shot:
     size: tuple[int, int]
     fps: float
     props: tuple[Box, ...] = ()
+    shutter: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -67,11 +69,29 @@ def _samples(screen: Tensor) -> Tensor:
 
 
 def _plate(shot: Shot, frames: Tensor) -> Plate:
+    p = shot.performance
+    device = p.figure.points.device
+    camera = shot.camera.window(frames).to(device)
+    world, normals = corners_at(p, frames)
+    plate = _expose(shot, frames, world, normals, camera)
+    if shot.shutter <= 0:
+        return plate
+    colour = plate.colour
+    for step in (-1, 1):  # the truth stays that of the middle of the exposure
+        there = (frames + step).clamp(0, len(p) - 1)
+        beside = shot.camera.window(there).to(device)
+        after, facing = corners_at(p, there)
+        u = shot.shutter / 3
+        normal = F.normalize(torch.lerp(normals, facing, u), dim=-1)
+        colour = colour + _expose(shot, frames, torch.lerp(world, after, u), normal, camera.towards(beside, u)).colour
+    return replace(plate, colour=colour / 3)
+
+
+def _expose(shot: Shot, frames: Tensor, world: Tensor, normals: Tensor, camera: Camera) -> Plate:
+    """What an instant looks like: corners at `world` [n, V, 3] with `normals`, through `camera`."""
     p, size = shot.performance, shot.size
     figure = p.figure
     device = figure.points.device
-    camera = shot.camera.window(frames).to(device)
-    world, normals = corners_at(p, frames)
     fine = (2 * size[0], 2 * size[1])
     hits = rasterize(_samples(camera.project(world, size)), figure.faces, fine, keep=figure.keep, two_sided=figure.two_sided)
     shadow_size = 160 if size[0] <= 320 else 256

@@ -114,7 +114,7 @@ def _arm_path(s: Steering, side: str, t: np.ndarray, times: list[float], names: 
 def _steer(word: str, t: np.ndarray, rng: np.random.Generator) -> Steering:
     """The steering of a motion word over times `t` seconds."""
     s = resting(t)
-    end = max(float(t[-1]), 0.5)
+    end = max(float(t[-1]), 1.6)  # a short clip shows the beginning of a motion, not a hasty one
     if word in ("walk_towards", "walk_past"):
         _stride(s, t, rng, rng.uniform(0.75, 1.05))
         _sway(s, t, rng, 0.4)

@@ -38,7 +38,7 @@ def rasterize(
     owner, corner, extent, coefficients = _set_up(screen, faces, size, keep, two_sided)
     buffer = torch.full((frames * height * width,), _EMPTY, dtype=torch.int64, device=screen.device)
     counts = extent[:, 0] * extent[:, 1]
-    for part in _portions(counts, 6_000_000):
+    for part in _portions(counts, 2_500_000):
         _splat(buffer, owner[part], corner[part], extent[part], counts[part], coefficients[part], len(faces), size)
     hit = (buffer != _EMPTY).nonzero()[:, 0]
     face = buffer[hit] & 0xFFFFFFFF

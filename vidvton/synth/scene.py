@@ -124,6 +124,8 @@ def write_script(
         float(rng.normal(0, 0.6)) if style == "handheld" else 0.0,
         int(rng.integers(1 << 30)),
     )
+    if camera.seed % 8 == 0:
+        sensor = dataclasses.replace(sensor, shutter=0.5)
     return Script(
         seed, frames, size, fps, look, garments, sold, motion, int(rng.integers(1 << 30)), camera, light, backdrop, sensor
     )
@@ -224,7 +226,7 @@ def make_shot(script: Script, *, device: str = "cpu") -> Shot:
     dressed = dataclasses.replace(dressed, figure=dressed.figure.to(device))
     performance = perform(dressed, pose, script.fps, cloths)
     camera, props = _aim(script)
-    return Shot(performance, camera, script.light, script.backdrop, script.size, script.fps, props)
+    return Shot(performance, camera, script.light, script.backdrop, script.size, script.fps, props, script.sensor.shutter)
 
 
 def to_json(script: Script) -> dict:

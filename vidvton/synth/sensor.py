@@ -15,12 +15,14 @@ from torch.nn import functional as F
 class Sensor:
     """`noise` standard deviation of grain in 0-1 at mid grey, `vignette` 0-1 darkening of the corners, `blur` pixels of lens
     softness,
-    `quality` of block compression (100 = none)."""
+    `quality` of block compression (100 = none), `shutter` the share of a frame's
+    time that an exposure lasts (0 = no motion blur)."""
 
     noise: float = 0.008
     vignette: float = 0.1
     blur: float = 0.0
     quality: int = 100
+    shutter: float = 0.0
 
 
 def tone(light: Tensor) -> Tensor:

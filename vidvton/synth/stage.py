@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vidvton.synth.body import keypoint_anchors
 from vidvton.synth.drape import Ring, lag, swing_skirt
 from vidvton.synth.fabric import Cloth
 from vidvton.synth.figure import GARMENT, Dressed, Figure
 from vidvton.synth.folds import Folds, crease, drives
 from vidvton.synth.skeleton import Pose, transforms
+from vidvton.synth.surface import keypoint_anchors
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ class Truth:
     front view) and
     `garment_back` bool, from the back side of the flat garment; `garment_touch` uint8, bit i set where garment i has any
     part in the
-    pixel's colour (its edges are mixed with what lies beside); `part` uint8 body surface (body.PARTS) and `part_uv` uint8
+    pixel's colour (its edges are mixed with what lies beside); `part` uint8 body surface (surface.PARTS) and `part_uv` uint8
     [T, H, W, 2] in
     1/255; `depth` float32 metres along the camera's axis (60 = sky); `normal` int8 [T, H, W, 3] in camera axes (x right, y
     down, z
