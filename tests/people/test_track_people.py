@@ -67,8 +67,8 @@ def test_two_people_are_told_apart():
     wide = room(640)
     pictures = [placed(placed(wide, 10 + i), 360 - i, mirror=True) for i in range(10)]
     clip = clip_of(pictures)
-    left, outline = track_clip(clip, who="0")
-    right, _ = track_clip(clip, who="1")
+    left, outline = track_clip(clip, who="1")
+    right, _ = track_clip(clip, who="2")
     pointed, _ = track_clip(clip, who="495,250")
     assert left.present.all() and right.present.all()
     assert (left.keypoints[:, 0, 0] < 300).all() and (right.keypoints[:, 0, 0] > 340).all()

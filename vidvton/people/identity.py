@@ -53,12 +53,12 @@ def check_who(who: str) -> tuple[str, tuple[float, ...]]:
     word = str(who).strip()
     if word == "largest":
         return "largest", ()
-    if re.fullmatch(r"\d+", word):
+    if re.fullmatch(r"[1-9]\d*", word):
         return "number", (float(word),)
     if re.fullmatch(r"\d+(\.\d+)?\s*,\s*\d+(\.\d+)?", word):
         x, y = (float(v) for v in word.split(","))
         return "point", (x, y)
-    raise MisuseError(f"--who is {who!r}, expected 'largest', a number from the left (0 is the leftmost) or a pixel 'x,y'")
+    raise MisuseError(f"--who is {who!r}, expected 'largest', a number from the left (1 is the leftmost) or a pixel 'x,y'")
 
 
 def believable(bodies: Bodies, shots: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -243,10 +243,10 @@ def _numbered(people: list[Person], bodies: Bodies, weight: list[float], number:
     for frame in frames:
         here = [i for i in real if frame in people[i].rows]
         most = max(most, len(here))
-        if len(here) > number:
+        if len(here) >= number:
             here.sort(key=lambda i: bodies.keypoints[people[i].rows[frame][0], [11, 12, 23, 24], 0].mean())
-            return here[number]
-    raise MisuseError(f"--who is {number}, but at most {most} people are seen at once, so expected a number from 0 to {most - 1}")
+            return here[number - 1]
+    raise MisuseError(f"--who is {number}, but at most {most} people are seen at once, so expected a number from 1 to {most}")
 
 
 def _pointed(people: list[Person], bodies: Bodies, point: tuple[float, ...]) -> int:
