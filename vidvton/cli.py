@@ -262,9 +262,15 @@ def synth(
     from .terminal import Display
 
     plan = SetPlan(seed, frames, parse_size(size), variants=variants, motion=motion, garment=garment, place=background)
-    with Display(quiet=quiet, resumed=True) as display:
-        for step in make_dataset(output, plan, clips=clips, workers=workers, overwrite=overwrite):
-            display.show(step)
+    try:
+        with Display(quiet=quiet, resumed=True) as display:
+            for step in make_dataset(output, plan, clips=clips, workers=workers, overwrite=overwrite):
+                display.show(step)
+    except KeyboardInterrupt:
+        _fail(
+            None, f"stopped; the clips that are complete stay in {output}, and the same command goes on from there", INTERRUPTED
+        )
+        raise typer.Exit(INTERRUPTED) from None
     print(output)
 
 

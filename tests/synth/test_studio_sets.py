@@ -132,3 +132,29 @@ def test_words_fix_every_clip():
     assert {plan_script(PLAN, i).target.kind for i in range(5)} == {"tee"} and {
         plan_script(PLAN, i).motion for i in range(5)
     } == {"stand"}
+
+
+def test_the_command_makes_a_set_and_refuses_in_one_sentence(out, capsys):
+    from vidvton.cli import main
+
+    words = [
+        "synth",
+        str(out),
+        "--clips",
+        "2",
+        "--frames",
+        "3",
+        "--size",
+        "64x64",
+        "--seed",
+        "6",
+        "--garment",
+        "tee",
+        "--motion",
+        "stand",
+    ]
+    assert main(words) == 0, "all of it stands already"
+    assert capsys.readouterr().out.strip() == str(out)
+    assert main(["synth", str(out), "--motion", "fly"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("vidvton: the motion 'fly' is not known; choose one of") and said.count("\n") == 1
