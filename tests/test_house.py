@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "vidvton"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-GROUND = {"values", "frames", "config", "errors", "progress", "smoothing"}
+GROUND = {"values", "frames", "config", "errors", "progress", "smoothing", "workers"}
 ROOMS = {"media", "people", "garment", "warp", "models", "diffusion", "metrics", "synth"}
 SEEING = {"analysis"}  # what both prepare and an engine stand on
 MEETING = {"prepare", "tryon", "studio"}

@@ -59,8 +59,8 @@ def main() -> None:
             report, seconds, memory = render(args.clip, args.garment, Path(name))
             rate = report["frames"] / seconds
             ratios.append(rate / alone)
-            rows.append((alone, rate, memory, report["seconds_per_stage"] if "seconds_per_stage" in report else report.get("timings", {})))
-            print(f"pose alone {alone:.1f} fps, whole render {rate:.1f} fps, ratio {ratios[-1]:.2f}, peak {memory:.0f} MiB", flush=True)
+            rows.append((alone, rate, memory, {name: t["seconds"] for name, t in report["stages"].items()}))
+            print(f"pose alone {alone:.1f} fps, render {rate:.1f} fps, ratio {ratios[-1]:.2f}, peak {memory:.0f} MiB", flush=True)
     print(f"median ratio {statistics.median(ratios):.2f}, peak memory {max(r[2] for r in rows):.0f} MiB")
     for stage in rows[-1][3]:
         spent = statistics.median(r[3].get(stage, 0.0) for r in rows)

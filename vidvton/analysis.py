@@ -8,9 +8,7 @@ Loading brings a shot's measurements together with past and future. Nothing here
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -29,6 +27,7 @@ from vidvton.values import Clip, PoseTrack
 from vidvton.warp.body import Body, BodyMeasure, measure_frame, solve_body
 from vidvton.warp.plate import Plate, learn_plate
 from vidvton.warp.shade import Albedo, learn_albedo
+from vidvton.workers import fork_workers, in_order, worker_count
 
 CHUNK, CONTEXT = 32, 2
 SAMPLES = 14  # frames a shot from which colours are learned
@@ -277,25 +276,41 @@ def _parse(source: ClipSource, work: Path, track: PoseTrack, crops: Crops, shots
     if not todo:
         return
     yield Progress("parse", done, len(track))
-    silhouettes = Silhouettes(work)
-    running: deque[tuple[int, Future]] = deque()
-    with ThreadPoolExecutor(2) as pool:
-        for shot, low, high, pictures in _chunks(source, crops, todo):
-            first = max(shot.start, low - CONTEXT)
-            outlines = [
-                silhouettes.cut(t, tuple(crops.boxes[t]), tuple(crops.sizes[t])) for t in range(first, first + len(pictures))
-            ]
-            pose = crops.pose(track, first, first + len(pictures))
-            running.append((high - low, pool.submit(_parse_chunk, work, shot, low, high, first, pictures, outlines, pose, crops)))
-            if len(running) > 2:
-                count, job = running.popleft()
-                job.result()
-                done += count
-                yield Progress("parse", done, len(track))
-        for count, job in running:
-            job.result()
-            done += count
+    looks = {s.start: _load_look(work, s.start) for s, _, _ in todo}
+    cv2.setNumThreads(1)  # every core has a process of its own; and a fork must not inherit a pool of threads that are not there
+    count = worker_count()
+    with fork_workers(count) as pool:
+        tasks = _parse_tasks(source, work, track, crops, todo, looks)
+        for frames in in_order(pool, _parse_chunk, tasks, ahead=count + 1):
+            done += frames
             yield Progress("parse", done, len(track))
+
+
+@dataclass(frozen=True)
+class _ParseTask:
+    """One chunk's work: frames `low` to `high` of a shot that starts at `start`, whose `pictures` begin at `first`."""
+
+    work: Path
+    start: int
+    low: int
+    high: int
+    first: int
+    pictures: list[np.ndarray]
+    outlines: list[np.ndarray]
+    pose: dict[str, np.ndarray]
+    look: Appearance | None
+
+
+def _parse_tasks(source: ClipSource, work: Path, track: PoseTrack, crops: Crops, todo, looks) -> Iterator[_ParseTask]:
+    silhouettes = Silhouettes(work)
+    for shot, low, high, pictures in _chunks(source, crops, todo):
+        first = max(shot.start, low - CONTEXT)
+        last = first + len(pictures)
+        outlines = [silhouettes.cut(t, tuple(crops.boxes[t]), tuple(crops.sizes[t])) for t in range(first, last)]
+        pose = crops.pose(track, first, last)
+        arrays = {f.name: getattr(pose, f.name).numpy() for f in fields(PoseTrack)}
+        look = looks[shot.start]
+        yield _ParseTask(work, shot.start, low, high, first, pictures, outlines, arrays, look and look[0])
 
 
 def _chunks(
@@ -316,44 +331,32 @@ def _chunks(
         held = {t: f for t, f in held.items() if t >= high - CONTEXT}
 
 
-def _parse_chunk(
-    work: Path, shot: Shot, low: int, high: int, first: int, pictures, outlines, pose: PoseTrack, crops: Crops
-) -> None:
-    look = _load_look(work, shot.start)
-    size = pictures[0].shape[:2]
-    if look is None:
+def _parse_chunk(task: _ParseTask) -> int:
+    """Labels, measures and flow of one chunk, stored; how many frames that were."""
+    pictures, size = task.pictures, task.pictures[0].shape[:2]
+    pose = PoseTrack(**{name: torch.from_numpy(value) for name, value in task.pose.items()})
+    if task.look is None:
         labels = np.zeros((len(pictures), *size), np.uint8)
     else:
-        labels = parse_frames(from_arrays(np.stack(pictures)), pose, torch.from_numpy(np.stack(outlines)), look[0]).numpy()
+        labels = parse_frames(from_arrays(np.stack(pictures)), pose, torch.from_numpy(np.stack(task.outlines)), task.look).numpy()
     rows, blobs, flows, tones = [], [], [], []
     cells = -(-size[0] // FLOW_STEP), -(-size[1] // FLOW_STEP)
-    for t in range(low, high):
-        k = t - first
+    for t in range(task.low, task.high):
+        k = t - task.first
         rows.append(measure_frame(pose.keypoints[k].numpy(), labels[k], bool(pose.present[k])))
         blobs.append(cv2.imencode(".png", labels[k], [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes())
         tones.append([float(v[0, 0]) for v in cv2.meanStdDev(cv2.cvtColor(pictures[k], cv2.COLOR_RGB2GRAY))])
-        moving = t > shot.start and bool(pose.present[k]) and bool(pose.present[k - 1])
-        flows.append(
-            _flow(pictures[k - 1], pictures[k], crops.boxes[t] - crops.boxes[t - 1], size, cells)
-            if moving
-            else np.zeros((*cells, 2), np.float16)
-        )
+        moving = t > task.start and bool(pose.present[k]) and bool(pose.present[k - 1])
+        flows.append(_flow(pictures[k - 1], pictures[k], size, cells) if moving else np.zeros((*cells, 2), np.float16))
     measure = BodyMeasure.stack(rows)
     arrays = {f"measure_{f.name}": getattr(measure, f.name) for f in fields(BodyMeasure)}
     ends = np.cumsum([len(b) for b in blobs])
-    _save(
-        _chunk_path(work, low),
-        {
-            "ends": ends,
-            "data": np.frombuffer(b"".join(blobs), np.uint8),
-            "flow": np.stack(flows),
-            "tones": np.array(tones),
-            **arrays,
-        },
-    )
+    data = np.frombuffer(b"".join(blobs), np.uint8)
+    _save(_chunk_path(task.work, task.low), {"ends": ends, "data": data, "flow": np.stack(flows), "tones": np.array(tones), **arrays})
+    return task.high - task.low
 
 
-def _flow(before: np.ndarray, after: np.ndarray, shift: np.ndarray, size, cells) -> np.ndarray:
+def _flow(before: np.ndarray, after: np.ndarray, size: tuple[int, int], cells: tuple[int, int]) -> np.ndarray:
     """[h, w, 2] float16: at each cell of `after`, how far its content has come since `before`, in working pixels."""
     half = (size[1] // 2, size[0] // 2)
     a, b = (cv2.resize(cv2.cvtColor(p, cv2.COLOR_RGB2GRAY), half, interpolation=cv2.INTER_AREA) for p in (before, after))

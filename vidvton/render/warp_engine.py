@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import asdict
 from pathlib import Path
 
@@ -22,9 +22,10 @@ from vidvton.render.engine import EngineSummary, GarmentFacts
 from vidvton.render.settings import RenderSettings
 from vidvton.values import Clip, Garment
 from vidvton.warp.outfit import Outfit
+from vidvton.workers import fork_workers, worker_context, worker_count
 
 PIECE = 16  # frames read and dressed at a time
-WORKERS = 2
+LEAST_FOR_WORKERS = 8  # a photo needs no processes
 
 
 class WarpEngine:
@@ -36,6 +37,7 @@ class WarpEngine:
         self._source, self._garments, self._work, self._settings, self._limits = source, garments, work, settings, limits
         self._analysis: Analysis | None = None
         self._outfits: dict[int, Outfit] = {}
+        self._pool: Executor | None = None
 
     def prepare(self) -> Iterator[Progress | Note]:
         info = open_clip(self._source, limits=self._limits).info
@@ -47,6 +49,8 @@ class WarpEngine:
             if shot.body is not None:
                 self._outfits[shot.start] = fit_shot(self._analysis, shot, self._garments)
             yield Progress("fit", shot.stop, count)
+        if count >= LEAST_FOR_WORKERS and worker_count() > 1:
+            self._pool = fork_workers(worker_count(), self)
 
     def _clips(self, start: int) -> Iterator[Clip]:
         return open_clip(self._source, limits=self._limits).clips(PIECE, start=start)
@@ -60,26 +64,30 @@ class WarpEngine:
         return EngineSummary(1, tuple(track.quality.tolist()), tuple(track.present.tolist()), facts)
 
     def dress(self, start: int, stop: int) -> Iterator[Clip]:
-        position = start
+        if self._pool is None:
+            for clip, tasks in self._pieces(start, stop):
+                yield _gathered(clip, [self._dress_frame(*task) for task in tasks])
+            return
         waiting: deque = deque()
-        with ThreadPoolExecutor(WORKERS) as pool:
-            for clip in self._clips(start):
-                clip = clip.window(0, min(len(clip), stop - position))
-                if not len(clip):
-                    break
-                labels = self._analysis.labels(position, position + len(clip))
-                jobs = [
-                    pool.submit(self._dress_frame, position + k, f, m)
-                    for k, (f, m) in enumerate(zip(as_arrays(clip.frames), labels))
-                ]
-                waiting.append((clip, jobs))
-                position += len(clip)
-                if len(waiting) > 1:
-                    yield _gather(*waiting.popleft())
-                if position >= stop:
-                    break
-            while waiting:
-                yield _gather(*waiting.popleft())
+        for clip, tasks in self._pieces(start, stop):
+            waiting.append((clip, [self._pool.submit(_dress_in_worker, task) for task in tasks]))
+            if len(waiting) > 1:
+                clip, jobs = waiting.popleft()
+                yield _gathered(clip, [job.result() for job in jobs])
+        while waiting:
+            clip, jobs = waiting.popleft()
+            yield _gathered(clip, [job.result() for job in jobs])
+
+    def _pieces(self, start: int, stop: int) -> Iterator[tuple[Clip, list[tuple[int, np.ndarray, np.ndarray]]]]:
+        """Pieces of the source from `start` to `stop`, with (index, frame, labels) of each of their frames."""
+        position = start
+        for clip in self._clips(start):
+            clip = clip.window(0, min(len(clip), stop - position))
+            if not len(clip):
+                return
+            labels = self._analysis.labels(position, position + len(clip))
+            yield clip, [(position + k, f, m) for k, (f, m) in enumerate(zip(as_arrays(clip.frames), labels))]
+            position += len(clip)
 
     def _dress_frame(self, t: int, frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """The finished frame [H, W, 3] uint8; the source's own array where nobody is dressed."""
@@ -107,5 +115,9 @@ def unfade(frame: np.ndarray, share: float, colour: float) -> np.ndarray:
     return np.clip((frame.astype(np.float32) - share * colour) / max(1 - share, 0.08), 0, 255).astype(np.uint8)
 
 
-def _gather(clip: Clip, jobs: list) -> Clip:
-    return Clip(from_arrays(np.stack([j.result() for j in jobs])), clip.pts, clip.time_base)
+def _dress_in_worker(task: tuple[int, np.ndarray, np.ndarray]) -> np.ndarray:
+    return worker_context()._dress_frame(*task)
+
+
+def _gathered(clip: Clip, frames: list[np.ndarray]) -> Clip:
+    return Clip(from_arrays(np.stack(frames)), clip.pts, clip.time_base)
