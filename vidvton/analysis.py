@@ -352,7 +352,10 @@ def _parse_chunk(task: _ParseTask) -> int:
     arrays = {f"measure_{f.name}": getattr(measure, f.name) for f in fields(BodyMeasure)}
     ends = np.cumsum([len(b) for b in blobs])
     data = np.frombuffer(b"".join(blobs), np.uint8)
-    _save(_chunk_path(task.work, task.low), {"ends": ends, "data": data, "flow": np.stack(flows), "tones": np.array(tones), **arrays})
+    _save(
+        _chunk_path(task.work, task.low),
+        {"ends": ends, "data": data, "flow": np.stack(flows), "tones": np.array(tones), **arrays},
+    )
     return task.high - task.low
 
 

@@ -16,7 +16,8 @@ _PR_SET_PDEATHSIG = 1
 
 
 def worker_count() -> int:
-    """How many processes this machine runs at once, at most 8; VIDVTON_WORKERS overrides it (1: no processes, all in this one)."""
+    """How many processes this machine runs at once, at most 8; VIDVTON_WORKERS overrides it (1: no processes, all in this
+    one)."""
     given = os.environ.get("VIDVTON_WORKERS", "")
     return max(1, int(given)) if given.isdigit() else min(len(os.sched_getaffinity(0)), 8)
 

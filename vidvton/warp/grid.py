@@ -44,11 +44,11 @@ def invert_lattice(
 
     `nodes` [R, C, 2] are pixel points of a regular lattice, `values` [R, C, V] what each node carries (its lattice coordinates,
     say). Returns `(map [h, w, V] float32, weight [h, w] float32)` on a raster of (h, w) `size` with cells of `step` pixels;
-    weight is zero where the lattice does not reach. The lattice is refined until its spacing is under half a cell, then spread
+    weight is zero where the lattice does not reach. The lattice is refined until its spacing is near half a cell, then spread
     with bilinear weights: where it folds over itself the values are averaged, so nothing tears and nothing flips.
     """
     span = np.abs(np.diff(nodes, axis=0)).max(initial=0), np.abs(np.diff(nodes, axis=1)).max(initial=0)
-    factor = [int(np.clip(np.ceil(s / step * 2.2) * finer, 1, 64)) for s in span]
+    factor = [int(np.clip(np.ceil(s / step * 1.7) * finer, 1, 64)) for s in span]
     shape = ((nodes.shape[1] - 1) * factor[1] + 1, (nodes.shape[0] - 1) * factor[0] + 1)
     dense = _refine(np.concatenate([nodes, values], -1).astype(np.float32), shape)
     flat = dense.reshape(-1, dense.shape[-1])
@@ -86,7 +86,7 @@ def _refine(lattice: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return top * (1 - fy) + bottom * fy
 
 
-def extend(values: np.ndarray, weight: np.ndarray, *, rounds: int = 3) -> tuple[np.ndarray, np.ndarray]:
+def extend(values: np.ndarray, weight: np.ndarray, *, rounds: int = 2) -> tuple[np.ndarray, np.ndarray]:
     """`values` [h, w, V] continued into cells of zero `weight` [h, w] by averaging outwards (normalised convolution at `rounds`
     scales), so that a map can be read a little beyond the lattice and enlarged without edge artefacts; and which cells [h, w]
     are known now."""
