@@ -24,9 +24,10 @@ from vidvton.people.track import analyse, load_track
 from vidvton.progress import Progress
 from vidvton.smoothing import whittaker
 from vidvton.values import Clip, PoseTrack
-from vidvton.warp.body import Body, BodyMeasure, measure_frame, solve_body
+from vidvton.warp.body import BodyMeasure, measure_frame
 from vidvton.warp.plate import Plate, learn_plate
 from vidvton.warp.shade import Albedo, learn_albedo
+from vidvton.warp.solve import Body, solve_body
 from vidvton.workers import fork_workers, in_order, worker_count
 
 CHUNK, CONTEXT = 32, 2
@@ -339,6 +340,9 @@ def _parse_chunk(task: _ParseTask) -> int:
         labels = np.zeros((len(pictures), *size), np.uint8)
     else:
         labels = parse_frames(from_arrays(np.stack(pictures)), pose, torch.from_numpy(np.stack(task.outlines)), task.look).numpy()
+    seen = pose.present.tolist()
+    ways = [_way(pictures[k - 1], pictures[k]) if k and seen[k] and seen[k - 1] else None for k in range(len(pictures))]
+    labels = _voted(labels, ways)
     rows, blobs, flows, tones = [], [], [], []
     cells = -(-size[0] // FLOW_STEP), -(-size[1] // FLOW_STEP)
     for t in range(task.low, task.high):
@@ -346,8 +350,7 @@ def _parse_chunk(task: _ParseTask) -> int:
         rows.append(measure_frame(pose.keypoints[k].numpy(), labels[k], bool(pose.present[k])))
         blobs.append(cv2.imencode(".png", labels[k], [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes())
         tones.append([float(v[0, 0]) for v in cv2.meanStdDev(cv2.cvtColor(pictures[k], cv2.COLOR_RGB2GRAY))])
-        moving = t > task.start and bool(pose.present[k]) and bool(pose.present[k - 1])
-        flows.append(_flow(pictures[k - 1], pictures[k], size, cells) if moving else np.zeros((*cells, 2), np.float16))
+        flows.append(np.zeros((*cells, 2), np.float16) if ways[k] is None else _in_cells(ways[k], size, cells))
     measure = BodyMeasure.stack(rows)
     arrays = {f"measure_{f.name}": getattr(measure, f.name) for f in fields(BodyMeasure)}
     ends = np.cumsum([len(b) for b in blobs])
@@ -359,14 +362,35 @@ def _parse_chunk(task: _ParseTask) -> int:
     return task.high - task.low
 
 
-def _flow(before: np.ndarray, after: np.ndarray, size: tuple[int, int], cells: tuple[int, int]) -> np.ndarray:
-    """[h, w, 2] float16: at each cell of `after`, how far its content has come since `before`, in working pixels."""
-    half = (size[1] // 2, size[0] // 2)
+def _way(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """[h/2, w/2, 2] float32: for each pixel of `after` at half size, where its content was in `before`, less its own place."""
+    half = (after.shape[1] // 2, after.shape[0] // 2)
     a, b = (cv2.resize(cv2.cvtColor(p, cv2.COLOR_RGB2GRAY), half, interpolation=cv2.INTER_AREA) for p in (before, after))
-    dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-    back = dis.calc(b, a, None)
-    scale = np.float32([size[1] / half[0], size[0] / half[1]])
-    return (-cv2.resize(back, cells[::-1], interpolation=cv2.INTER_AREA) * scale).astype(np.float16)
+    return cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST).calc(b, a, None)
+
+
+def _in_cells(way: np.ndarray, size: tuple[int, int], cells: tuple[int, int]) -> np.ndarray:
+    """[h, w, 2] float16: how far the content of each cell has come, in working pixels."""
+    scale = np.float32([size[1] / way.shape[1], size[0] / way.shape[0]])
+    return (-cv2.resize(way, cells[::-1], interpolation=cv2.INTER_AREA) * scale).astype(np.float16)
+
+
+def _voted(labels: np.ndarray, ways: list[np.ndarray | None]) -> np.ndarray:
+    """Labels [T, h, w] in which a pixel that differs from both its neighbours in time, along the motion, follows them where
+    they agree: outlines stop trembling and a surface mistaken in one frame is set right."""
+    height, width = labels.shape[1:]
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+
+    def moved(source: np.ndarray, way: np.ndarray, sign: float) -> np.ndarray:
+        flow = cv2.resize(way, (width, height), interpolation=cv2.INTER_LINEAR) * np.float32(sign * width / way.shape[1])
+        return cv2.remap(source, x + flow[..., 0], y + flow[..., 1], cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+
+    out = labels.copy()
+    for k in range(1, len(labels) - 1):
+        if ways[k] is not None and ways[k + 1] is not None:
+            before, after = moved(labels[k - 1], ways[k], 1.0), moved(labels[k + 1], ways[k + 1], -1.0)
+            np.copyto(out[k], before, where=before == after)
+    return out
 
 
 def load_analysis(work: Path, size: tuple[int, int], *, rate: float = 25.0) -> Analysis:

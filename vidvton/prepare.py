@@ -30,7 +30,7 @@ def fit_shot(analysis: Analysis, shot: Shot, garments: tuple[Garment, ...]) -> O
         garments,
         shot.body,
         shot.albedo,
-        pose.keypoints.numpy(),
+        shot.body.keypoints,
         pose.depth.numpy(),
         pose.yaw.numpy(),
         zoom=float((box[3] - box[1]) / size[0]),

@@ -8,12 +8,13 @@ from drawn_person import LABEL, draw, joints
 
 from vidvton.frames import from_arrays
 from vidvton.values import LANDMARKS, Garment, Layout, Part
-from vidvton.warp.body import COLUMN, BodyMeasure, measure_frame, solve_body
+from vidvton.warp.body import COLUMN, BodyMeasure, measure_frame
 from vidvton.warp.drape import enlarge, map_panel
 from vidvton.warp.fit import fit_panels
 from vidvton.warp.outfit import fit_outfit
 from vidvton.warp.panels import panels_for
 from vidvton.warp.shade import learn_albedo, make_reader, shading
+from vidvton.warp.solve import solve_body
 
 SIZE, UNIT = (480, 360), 110.0
 
@@ -120,7 +121,7 @@ def test_the_cloth_follows_the_old_cloths_motion(standing):
     _, labels, points, yaw, body = standing
     count = 10
     still = np.repeat(points[2:3], count, 0)
-    one = type(body)(*(np.repeat(getattr(body, n)[2:3], count, 0) for n in ("edges", "arms", "legs", "arm_offsets", "leg_offsets", "unit")), body.hem, body.waist, body.cuffs, body.trouser_hems, body.shoulder, body.bare_arm, body.bare_leg)
+    one = type(body)(*(np.repeat(getattr(body, n)[2:3], count, 0) for n in ("keypoints", "edges", "arms", "legs", "arm_offsets", "leg_offsets", "unit")), body.hem, body.waist, body.cuffs, body.trouser_hems, body.shoulder, body.bare_arm, body.bare_leg)
     flow = np.zeros((SIZE[0] // 8, SIZE[1] // 8, 2), np.float32)
     flow[..., 0] = 2.0
     outfit = fit_outfit(

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from vidvton.values import Part
-from vidvton.warp.body import ARMPIT, ARMS, COLUMN, LEGS, LIMB, TOP, Body, column_axis, limb_axis
+from vidvton.warp.body import ARMPIT, ARMS, COLUMN, LEGS, LIMB, TOP, column_axis, limb_axis
 from vidvton.warp.panels import CROTCH_ON_LEG, CROTCH_STATION, THIGH, Panel
+from vidvton.warp.solve import Body
 from vidvton.warp.tps import tps_basis
 
 SIDES = np.array([-1.0, 0.0, 1.0])

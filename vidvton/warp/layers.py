@@ -5,7 +5,7 @@ Labels decide at working size; colours and the garment's own outline are read at
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -101,9 +101,9 @@ class Dressing:
 
     category: str
     texture: Texture
+    sleeve_ends: Mapping[Part, float]
     tucked: bool = False
     waist: float = 0.72
-    sleeved: bool = True
 
 
 def soften(mask: np.ndarray, spread: float = 0.8) -> np.ndarray:
@@ -172,7 +172,7 @@ def panel_layer(
     allow = _allowed(m, dressing, labels, across, station, arms) * step_between(across, 1.10, 1.0) * reach
     allow *= step_between(station, hem + 0.30, hem + 0.18)
     rim = soften(cv2.dilate(old.astype(np.uint8), np.ones((3, 3))))
-    cover = _domain(m, hem, dressing.sleeved, across, station, arms) * rim
+    cover = _domain(m, hem, dressing.sleeve_ends, across, station, arms) * rim
     if beside is not None:
         allow, cover = allow * beside, cover * beside
     box = canvas.extent(np.maximum(allow, cover))
@@ -214,7 +214,9 @@ def _allowed(m: PanelMap, dressing: Dressing, labels: np.ndarray, across: np.nda
     return soften(seen & ~hidden)
 
 
-def _domain(m: PanelMap, hem: float, sleeved: bool, across: np.ndarray, station: np.ndarray, arms: list[Limb]) -> np.ndarray:
+def _domain(
+    m: PanelMap, hem: float, sleeve_ends: Mapping[Part, float], across: np.ndarray, station: np.ndarray, arms: list[Limb]
+) -> np.ndarray:
     """[h, w] 0-1: where old cloth is this panel's to cover."""
     if m.part in SLEEVES:
         return step_between(across, 1.25, 1.1) * step_between(station, hem + 0.08, hem + 0.02)
@@ -224,7 +226,10 @@ def _domain(m: PanelMap, hem: float, sleeved: bool, across: np.ndarray, station:
     domain = step_between(across, wide, wide - 0.12) * step_between(station, hem + 0.60, hem + 0.45)
     outside = step_between(across, 0.86, 1.0)
     for arm in arms:
-        domain *= 1 - step_between(arm.across, 1.5, 1.2) * (arm.station > (0.25 if sleeved else 0.05)) * outside
+        # Under a sleeve the trunk's cloth goes on, so that no seam opens between the two; beyond it the arm's cloth is not the
+        # trunk's.
+        end = sleeve_ends.get(arm.part, 0.05)
+        domain *= 1 - step_between(arm.across, 1.5, 1.2) * (arm.station > max(end - 0.05, 0.05)) * outside
     return domain
 
 

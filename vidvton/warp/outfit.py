@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 
 from vidvton.values import Garment, Part
-from vidvton.warp.body import Body
 from vidvton.warp.drape import PanelMap, enlarge, map_panel, part_of
 from vidvton.warp.fit import FittedPanel, fit_panels
 from vidvton.warp.layers import (
@@ -28,6 +27,7 @@ from vidvton.warp.layers import (
 from vidvton.warp.lock import lock_to_cloth
 from vidvton.warp.panels import Panel, bare_limbs, panels_for
 from vidvton.warp.shade import Albedo, Reader, make_reader, shading
+from vidvton.warp.solve import Body
 from vidvton.warp.texture import make_texture
 from vidvton.warp.undress import fill, kept_in_front
 
@@ -128,8 +128,7 @@ class Outfit:
         picture, dim = (cv2.resize(a, half[::-1], interpolation=cv2.INTER_AREA) for a in (frame, light))
         limbs = [_limb(m, half) for m in limb_maps]
         place = None if trunk is None else (enlarge(np.abs(trunk.across), half), enlarge(trunk.station, half))
-        ends = {f.panel.part: f.panel.hem for f in wear.fitted}
-        under, bare = fill(picture, small, few > 0, wear.dressing, place, limbs, ends, self.skin, dim, scene)
+        under, bare = fill(picture, small, few > 0, wear.dressing, place, limbs, self.skin, dim, scene)
         grown = cv2.dilate(old.astype(np.uint8), np.ones((5, 5))).astype(bool) & ~kept_in_front(labels)
         return under, soften(grown), bare
 
@@ -198,7 +197,8 @@ def fit_outfit(
         factor = np.float32(texture.front.shape[0] / garment.alpha.shape[0])
         fitted = fit_panels(tuple(_scaled(p, factor) for p in panels), body, keypoints, depth, yaw)
         waist = body.waist if np.isfinite(body.waist) else DEFAULT_WAIST
-        dressing = Dressing(garment.category, texture, first.tucked, waist, any(p.part in SLEEVES for p in panels))
+        ends = {p.part: p.hem for p in panels if p.part in SLEEVES}
+        dressing = Dressing(garment.category, texture, ends, first.tucked, waist)
         wears.append(Wear(dressing, fitted, _lock(fitted, dressing, yaw, motion, flow_step)))
     skin = albedo.skin if np.isfinite(albedo.skin).all() else DEFAULT_SKIN
     parts = {Part.LEFT_SLEEVE, Part.RIGHT_SLEEVE}  # arms lie before any garment; legs are bared by lower and full ones alone

@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 
 from vidvton.values import Garment, Part
-from vidvton.warp.body import COLUMN, SLOPE, Body
+from vidvton.warp.body import COLUMN, SLOPE
+from vidvton.warp.solve import Body
 
 ACROSS = np.linspace(-1, 1, 9)
 SHOULDER_STATION = -0.12  # the shoulders' upper outline, SLOPE of the way out to the joints, on an average body

@@ -6,7 +6,6 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from vidvton.values import Part
 from vidvton.warp.body import BARE_ARM, LOWER, UPPER
 from vidvton.warp.layers import BACKGROUND, HEAD, SKIN_OF_TRUNK, SLEEVES, Dressing, Limb, soften, step_between
 from vidvton.warp.texture import continue_colours
@@ -21,7 +20,6 @@ def fill(
     dressing: Dressing,
     trunk: tuple[np.ndarray, np.ndarray] | None,
     limbs: list[Limb],
-    sleeve_ends: dict[Part, float],
     skin: np.ndarray,
     light: np.ndarray,
     plate: tuple[np.ndarray, np.ndarray] | None = None,
@@ -30,15 +28,17 @@ def fill(
     (colour [h, w, 3], alpha [h, w]).
 
     `frame` [h, w, 3] uint8, `labels` [h, w], `old` [h, w] bool, `trunk` the new trunk panel's (across, station) [h, w] (None:
-    it has none), `limbs` the bare limbs, `sleeve_ends` the new sleeves' hem stations, `skin` [3] 0-1 the skin's colour, `light`
+    it has none), `limbs` the bare limbs, `skin` [3] 0-1 the skin's colour, `light`
     [h, w] the shading factor, `plate` [h, w, 3] uint8 the background where it is known from other frames (None: continued from
     around)."""
     rim = cv2.dilate(old.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))) > 0
     picture = _surroundings(frame, labels, old, rim, plate)
     tone = (skin * 255)[None, None] * _soft_light(light)[..., None]
     if trunk is not None:
+        # At the old garment's rim what lies beside it goes on; skin is for what lies deeper.
+        deep = step_between(cv2.distanceTransform(old.astype(np.uint8), cv2.DIST_L2, 3), 0.5, 2.5)
         for colour, share in _trunk(frame, labels, rim, dressing, *trunk, tone):
-            picture += (colour - picture) * share[..., None]
+            picture += (colour - picture) * (share * deep)[..., None]
     cloth = soften(old)
     bare = []
     for limb in limbs:
@@ -56,7 +56,7 @@ def fill(
         picture += (colour - picture) * share[..., None]
         if is_arm and limb.near <= 0:
             # Down to the new sleeve's end the arm is covered: by the sleeve, or at the shoulder by the trunk's cloth.
-            end = sleeve_ends.get(limb.part, SKIN_START)
+            end = dressing.sleeve_ends.get(limb.part, SKIN_START)
             bare.append((colour, share * step_between(limb.station, end - 0.1, end + 0.02)))
     return picture, bare
 

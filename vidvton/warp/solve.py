@@ -1,0 +1,209 @@
+"""A shot's measurements made whole: what `body.measure_frame` saw in every frame, brought together with past and future."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from vidvton.smoothing import whittaker
+from vidvton.warp.body import (
+    ARMPIT,
+    ARMS,
+    AVERAGE_ARM,
+    AVERAGE_LEG,
+    COLUMN,
+    FRONT,
+    LEGS,
+    LIMB,
+    SIDE,
+    TOP,
+    BodyMeasure,
+    column_axis,
+    limb_axis,
+)
+
+
+@dataclass(frozen=True)
+class Body:
+    """A shot's body, solved over time: `keypoints` [T, 33, 3] steadied, `edges` [T, K, 2], `arms` and `legs` [T, 2, S, 2] in
+    torso lengths about a middle line that lies `arm_offsets`, `leg_offsets` [T, 2, S] beside the bones, `unit` [T] pixels,
+    and how the old clothes are worn in this shot: `hem`, `waist` column stations, `cuffs`, `trouser_hems` [2] limb stations
+    (NaN: none)."""
+
+    keypoints: np.ndarray
+    edges: np.ndarray
+    arms: np.ndarray
+    legs: np.ndarray
+    arm_offsets: np.ndarray
+    leg_offsets: np.ndarray
+    unit: np.ndarray
+    hem: float
+    waist: float
+    cuffs: np.ndarray
+    trouser_hems: np.ndarray
+    shoulder: float
+    bare_arm: np.ndarray
+    bare_leg: np.ndarray
+
+
+def solve_body(measure: BodyMeasure, keypoints: np.ndarray, yaw: np.ndarray, *, rate: float = 25.0) -> Body:
+    """The measurements of one shot made whole: smoothed with past and future, gaps filled from what the shot itself shows of
+    the body.
+
+    `keypoints` [T, 33, 3] and `yaw` [T] as in PoseTrack; `rate` in frames/s sets how much smoothing a second gets.
+    """
+    seen = measure.visible.astype(np.float64)
+    strength = (rate / 25.0) ** 4
+    steady = steady_joints(keypoints, measure.visible, rate)
+    measure = _about(measure, keypoints, steady)
+    keypoints = steady
+    unit = np.exp(whittaker(np.log(np.maximum(measure.unit, 1e-3)), seen, 2000.0 * strength))
+    facing = np.abs(np.cos(yaw))[:, None]
+    expected = np.sqrt((FRONT * facing) ** 2 + (SIDE**2) * (1 - facing**2))
+    edges = _solve_edges(measure, expected, unit, strength)
+    top = _shoulder_edges(keypoints, yaw, unit, measure.visible, strength)
+    blend = np.clip((COLUMN - TOP) / (ARMPIT - TOP), 0, 1)[None, :, None]
+    edges = top[:, None] * (1 - blend) + edges * blend
+    arms, arm_offsets = _solve_limbs(measure.arms, measure.arms_trust, AVERAGE_ARM, seen, strength)
+    legs, leg_offsets = _solve_limbs(measure.legs, measure.legs_trust, AVERAGE_LEG, seen, strength)
+    with np.errstate(all="ignore"):
+        return Body(
+            steady,
+            edges,
+            arms,
+            legs,
+            arm_offsets,
+            leg_offsets,
+            unit,
+            _typical(measure.hem),
+            _typical(measure.waist),
+            np.array([_typical(c) for c in measure.cuffs.T]),
+            np.array([_typical(c) for c in measure.trouser_hems.T]),
+            _typical(np.where(facing[:, 0] > 0.6, measure.shoulder, np.nan)),
+            _bare(measure.arms, measure.arms_trust, measure.cuffs, AVERAGE_ARM),
+            _bare(measure.legs, measure.legs_trust, measure.trouser_hems, AVERAGE_LEG),
+        )
+
+
+def _bare(edges: np.ndarray, trust: np.ndarray, cloth_end: np.ndarray, average: np.ndarray) -> np.ndarray:
+    """An average limb's half-widths [S], scaled to what is seen of this person's limbs below the cloth."""
+    seen = (
+        (trust > 0.5)
+        & (LIMB[None, None, :, None] > np.nan_to_num(cloth_end)[:, :, None, None] + 0.15)
+        & (LIMB < 1.9)[None, None, :, None]
+    )
+    ratio = (np.abs(edges) / average[None, None, :, None])[seen]
+    return average * (np.clip(np.median(ratio), 0.65, 1.2) if len(ratio) > 5 else 1.0)
+
+
+def steady_joints(keypoints: np.ndarray, visible: np.ndarray, rate: float) -> np.ndarray:
+    """[T, 33, 3]: joints without the jumps of a frame or two that a pose model makes where limbs are hard to see, and without
+    trembling.
+
+    A median over a fifth of a second takes the jumps, a light penalised smoothing the rest; at a few frames a second nothing is
+    done."""
+    out = keypoints.astype(np.float64).copy()
+    rows = np.flatnonzero(visible)
+    half = int(round(0.1 * rate))
+    if half < 1 or len(rows) < 2 * half + 3:
+        return out
+    points = out[rows, :, :2]
+    padded = np.pad(points, ((half, half), (0, 0), (0, 0)), mode="edge")
+    calm = np.median(np.stack([padded[k : k + len(points)] for k in range(2 * half + 1)]), axis=0)
+    score = np.clip(keypoints[rows, :, 2], 0.05, 1).repeat(2, axis=1)
+    out[rows, :, :2] = whittaker(calm.reshape(len(rows), -1), score, 1.5 * (rate / 25.0) ** 4).reshape(points.shape)
+    return out
+
+
+def _about(measure: BodyMeasure, before: np.ndarray, after: np.ndarray) -> BodyMeasure:
+    """The measurements, taken about the lines of the joints `before`, told about those of the joints `after` [T, 33, 3]
+    instead."""
+    edges, arms, legs = measure.edges.copy(), measure.arms.copy(), measure.legs.copy()
+    for t in np.flatnonzero(measure.visible):
+        old, new = before[t, :, :2].astype(np.float64), after[t, :, :2].astype(np.float64)
+        pairs = [(edges[t], column_axis(old), column_axis(new))]
+        for limbs, joints in ((arms, ARMS), (legs, LEGS)):
+            pairs += [(limbs[t, k], limb_axis(old, j), limb_axis(new, j)) for k, j in enumerate(joints)]
+        for values, (was, _), (now, across) in pairs:
+            values += (((was - now) * across).sum(-1) / measure.unit[t])[:, None]
+    return replace(measure, edges=edges, arms=arms, legs=legs)
+
+
+def _typical(values: np.ndarray) -> float:
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if len(known) > max(2, 0.1 * len(values)) or len(values) < 4 and len(known) else float("nan")
+
+
+def _solve_edges(measure: BodyMeasure, expected: np.ndarray, unit: np.ndarray, strength: float) -> np.ndarray:
+    signs = np.array([-1.0, 1.0])
+    prior = expected[..., None] * signs
+    ratio = measure.edges * (measure.unit / unit)[:, None, None] / prior
+    trust = measure.edges_trust * np.clip((1.75 - ratio) / 0.3, 0, 1) * np.clip((ratio - 0.45) / 0.15, 0, 1)
+    # What this shot shows of the body, station by station, stands in where an arm hides the edge.
+    learned = np.ones(len(COLUMN))
+    for k in range(len(COLUMN)):
+        r, w = ratio[:, k].ravel(), trust[:, k].ravel()
+        sure = w > 0.5
+        learned[k] = np.median(r[sure]) if sure.sum() >= 3 else np.nan
+    known = np.isfinite(learned)
+    learned = np.interp(COLUMN, COLUMN[known], learned[known]) if known.any() else np.ones(len(COLUMN))
+    learned = np.clip(learned, 0.75, 1.4)
+    out = np.empty_like(measure.edges)
+    for side in (0, 1):
+        weight = trust[:, :, side]
+        anchor = 0.03 * measure.visible[:, None]
+        value = (weight * np.nan_to_num(ratio[:, :, side]) + anchor * learned) / np.maximum(weight + anchor, 1e-9)
+        smooth = whittaker(value, weight + anchor, 6.0 * strength)
+        out[..., side] = np.clip(smooth, 0.5, 1.8) * prior[..., side]
+    return out
+
+
+def _shoulder_edges(keypoints: np.ndarray, yaw: np.ndarray, unit: np.ndarray, visible: np.ndarray, strength: float) -> np.ndarray:
+    """Where the shoulder seams are on the top line, signed, in torso lengths: [T, 2]."""
+    out = np.zeros((len(keypoints), 2))
+    for t in np.flatnonzero(visible):
+        points = keypoints[t, :, :2].astype(np.float64)
+        centres, across = column_axis(points)
+        origin = int(np.searchsorted(COLUMN, -1e-6))
+        offset = sorted(float((points[j] - centres[origin]) @ across[origin]) / unit[t] for j in (11, 12))
+        depth = 0.17 * abs(np.sin(yaw[t])) + 0.07 * abs(np.cos(yaw[t]))
+        out[t] = min(offset[0] - depth, -0.16), max(offset[1] + depth, 0.16)
+    return whittaker(out, visible.astype(float), 2.0 * strength)
+
+
+def _solve_limbs(
+    edges: np.ndarray, trust: np.ndarray, prior: np.ndarray, seen: np.ndarray, strength: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """(half-widths [T, 2, S, 2] signed, offsets [T, 2, S]) of two limbs about their bones.
+
+    Where both edges of a limb are seen their middle corrects the joints' line, along the whole limb; each side is smoothed on
+    its own; where unsure, the shot's median stands in, and that within reason of an average limb.
+    """
+    widths, offsets = np.empty_like(edges), np.empty(edges.shape[:3])
+    for limb in (0, 1):
+        offset = offsets[:, limb] = _middle_line(edges[:, limb], trust[:, limb], prior, seen, strength)
+        for side, sign in ((0, -1.0), (1, 1.0)):
+            values = np.maximum(sign * (edges[:, limb, :, side] - offset), 0.0)
+            weight = trust[:, limb, :, side]
+            typical = np.array(
+                [np.median(v[w > 0.5]) if (w > 0.5).sum() >= 3 else p for v, w, p in zip(values.T, weight.T, prior)]
+            )
+            typical = np.clip(typical, 0.7 * prior, 2.4 * prior)
+            weight = weight * (values < 1.8 * typical)
+            anchor = 0.05 * seen[:, None]
+            mixed = (weight * values + anchor * typical) / np.maximum(weight + anchor, 1e-9)
+            widths[:, limb, :, side] = sign * whittaker(mixed, weight + anchor, 6.0 * strength)
+    return widths, offsets
+
+
+def _middle_line(edges: np.ndarray, trust: np.ndarray, prior: np.ndarray, seen: np.ndarray, strength: float) -> np.ndarray:
+    """How far a limb's middle lies beside its bone, [T, S] torso lengths: smooth along the limb and in time, within reason."""
+    width = edges[..., 1] - edges[..., 0]
+    whole = (width > 1.1 * prior) & (width < 3.4 * prior) & (LIMB > 0.3)
+    weight = trust.min(-1) * whole
+    middle_ = np.clip(edges.mean(-1), -0.22, 0.22)
+    smooth = whittaker(middle_, weight + 0.01 * seen[:, None], 6.0 * strength)
+    amount = whittaker(weight, seen, 6.0 * strength).clip(0, 1)
+    along = whittaker(np.where(amount > 0.02, smooth, 0).T, amount.T + 0.02, 0.6, order=2).T
+    return along * np.clip(LIMB / 0.6, 0, 1)
