@@ -366,7 +366,7 @@ def _way(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     """[h/2, w/2, 2] float32: for each pixel of `after` at half size, where its content was in `before`, less its own place."""
     half = (after.shape[1] // 2, after.shape[0] // 2)
     a, b = (cv2.resize(cv2.cvtColor(p, cv2.COLOR_RGB2GRAY), half, interpolation=cv2.INTER_AREA) for p in (before, after))
-    return cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST).calc(b, a, None)
+    return cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(b, a, None)
 
 
 def _in_cells(way: np.ndarray, size: tuple[int, int], cells: tuple[int, int]) -> np.ndarray:

@@ -1,5 +1,7 @@
 """The fit on a drawn person: where panels lie, that they turn, follow the cloth, and come out where they must."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from vidvton.warp.fit import fit_panels
 from vidvton.warp.outfit import fit_outfit
 from vidvton.warp.panels import panels_for
 from vidvton.warp.shade import learn_albedo, make_reader, shading
+from vidvton.warp.shape_context import warp_by_shape
 from vidvton.warp.solve import solve_body
 
 SIZE, UNIT = (480, 360), 110.0
@@ -117,11 +120,12 @@ def test_a_turn_moves_the_print_and_the_back_does_not_show_it(standing):
 
 
 def test_the_cloth_follows_the_old_cloths_motion(standing):
-    """Joints stand still while the old cloth moves by two pixels a frame: the new cloth must move with the cloth, not with the joints."""
+    """Joints stand still while the old cloth moves by two pixels a frame: the new cloth must move with it, not with the joints."""
     _, labels, points, yaw, body = standing
     count = 10
     still = np.repeat(points[2:3], count, 0)
-    one = type(body)(*(np.repeat(getattr(body, n)[2:3], count, 0) for n in ("keypoints", "edges", "arms", "legs", "arm_offsets", "leg_offsets", "unit")), body.hem, body.waist, body.cuffs, body.trouser_hems, body.shoulder, body.bare_arm, body.bare_leg)
+    moving = ("keypoints", "edges", "arms", "legs", "arm_offsets", "leg_offsets", "unit")
+    one = replace(body, **{name: np.repeat(getattr(body, name)[2:3], count, 0) for name in moving})
     flow = np.zeros((SIZE[0] // 8, SIZE[1] // 8, 2), np.float32)
     flow[..., 0] = 2.0
     outfit = fit_outfit(
@@ -133,7 +137,9 @@ def test_the_cloth_follows_the_old_cloths_motion(standing):
     for t in (3, 6):
         m = map_panel(wear.fitted[0], t, 0.0, (120, 90), step=4.0, offset=wear.shifts[0][t])
         inside = np.abs(m.across[row]) < 0.6
-        where.append(np.interp(160, m.read[row, inside, 0] / (wear.dressing.texture.front.shape[1] / 320), np.flatnonzero(inside)))
+        where.append(
+            np.interp(160, m.read[row, inside, 0] / (wear.dressing.texture.front.shape[1] / 320), np.flatnonzero(inside))
+        )
     moved = (where[1] - where[0]) * 4
     assert 3.5 < moved < 7.5  # six pixels in three frames
 
@@ -150,3 +156,19 @@ def test_shading_keeps_folds_and_forgets_colour_and_print():
     assert np.corrcoef(light[core], np.broadcast_to(folds[..., 0], SIZE)[core])[0, 1] > 0.8
     assert abs(np.median(light[core]) - 1) < 0.08
     assert np.abs(light[y - 8 : y + 8, x - 8 : x + 8] - 1).max() < 0.4
+
+
+def test_the_shape_context_fit_fills_a_wider_outline():
+    garment = tee()
+    target = np.zeros((360, 400), bool)
+    target[70:330, 120:290] = True
+    cv2_target = target.astype(np.uint8)
+    cv2.fillPoly(cv2_target, [np.array([[290, 70], [360, 160], [315, 190], [290, 160]])], 1)
+    cv2.fillPoly(cv2_target, [np.array([[120, 70], [50, 160], [95, 190], [120, 160]])], 1)
+    colour, alpha = warp_by_shape(garment, cv2_target > 0)
+    covered = alpha > 0.5
+    both, either = (covered & (cv2_target > 0)).sum(), (covered | (cv2_target > 0)).sum()
+    assert both / either > 0.8
+    red = covered & (colour[..., 0] > 150)
+    y, x = np.argwhere(red).mean(0)
+    assert abs(x - 205) < 25 and 120 < y < 220  # the print stays in the middle of the chest

@@ -12,7 +12,7 @@ import numpy as np
 
 from vidvton.values import Part
 from vidvton.warp.fit import WIDE, FittedPanel
-from vidvton.warp.grid import extend, invert_lattice
+from vidvton.warp.grid import extend, invert_lattice, pixel_centres, polish_inverse, read_exactly
 from vidvton.warp.panels import ACROSS, Panel
 
 TRUNK_DEPTH = 0.62  # a trunk's depth against its width
@@ -50,10 +50,13 @@ def map_panel(
 ) -> PanelMap:
     """The panel of frame `t` on a raster of (h, w) `size`; `offset` [rows, columns, 2] shifts the cloth in (across, station)."""
     panel = fitted.panel
-    plane = np.stack(np.meshgrid(fitted.stations, WIDE, indexing="ij")[::-1], -1)
-    inverse, weight = invert_lattice(fitted.nodes(t), plane, size, step=step)
-    inverse, known = extend(inverse, weight)
-    across, station = np.where(known, inverse[..., 0], OUTSIDE), inverse[..., 1]
+    nodes = fitted.nodes(t)
+    rows, columns = np.arange(len(fitted.stations)), np.arange(len(WIDE))
+    index, weight = invert_lattice(nodes, np.stack(np.meshgrid(columns, rows), -1), size, step=step)
+    index, known = extend(index, weight)
+    index = polish_inverse(nodes, index, pixel_centres(size, step=step))
+    across = np.where(known, np.interp(index[..., 0], columns, WIDE), OUTSIDE)
+    station = np.interp(index[..., 1], rows, fitted.stations)
     turn = _turn(panel, across, station, fitted, t) + _seen_turn(panel, station, yaw)
     turn = (turn + np.pi) % (2 * np.pi) - np.pi
     on_front = np.abs(turn) <= np.pi / 2
@@ -106,17 +109,14 @@ def _seen_turn(panel: Panel, station: np.ndarray, yaw: float) -> np.ndarray | fl
 
 def read_lattice(panel: Panel, material: np.ndarray, station: np.ndarray) -> np.ndarray:
     """Points of the garment picture [h, w, 2] at material coordinates: `material` -1 to 1 across, `station` along."""
-    row = np.interp(station, panel.stations, np.arange(len(panel.stations))).astype(np.float32)
-    column = ((np.clip(material, -1.02, 1.02) + 1) / 2 * (len(ACROSS) - 1)).astype(np.float32)
-    return cv2.remap(panel.lattice, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    row = np.interp(station, panel.stations, np.arange(len(panel.stations)))
+    return read_exactly(panel.lattice, (np.clip(material, -1.02, 1.02) + 1) / 2 * (len(ACROSS) - 1), row)
 
 
 def _read_offset(offset: np.ndarray, material: np.ndarray, share: np.ndarray) -> np.ndarray:
     """The cloth's shift [h, w, 2] at `material` across and `share` down, from its small grid [rows, columns, 2]."""
     rows, columns = offset.shape[:2]
-    row = np.clip(share * rows - 0.5, 0, rows - 1).astype(np.float32)
-    column = np.clip((material + 1) / 2 * columns - 0.5, 0, columns - 1).astype(np.float32)
-    return cv2.remap(offset.astype(np.float32), column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return read_exactly(offset, (material + 1) / 2 * columns - 0.5, share * rows - 0.5)
 
 
 def enlarge(raster: np.ndarray, size: tuple[int, int]) -> np.ndarray:

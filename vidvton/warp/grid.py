@@ -72,6 +72,47 @@ def invert_lattice(
     return result.reshape(height, width, -1), weight.reshape(height, width).astype(np.float32)
 
 
+def read_exactly(field: np.ndarray, column: np.ndarray, row: np.ndarray) -> np.ndarray:
+    """`field` [R, C, V] float32 at fractional (column, row) [h, w], bilinear, its border repeated: [h, w, V] float32.
+
+    `cv2.remap` rounds coordinates to 1/32 of a cell; where a cell is ten pixels of print, that is seen as a shimmer.
+    """
+    x = np.clip(column, 0, field.shape[1] - 1).astype(np.float32)
+    y = np.clip(row, 0, field.shape[0] - 1).astype(np.float32)
+    x0 = np.minimum(x.astype(np.int32), max(field.shape[1] - 2, 0))
+    y0 = np.minimum(y.astype(np.int32), max(field.shape[0] - 2, 0))
+    fx, fy = (x - x0)[..., None], (y - y0)[..., None]
+    flat = field.reshape(-1, field.shape[-1])
+    at = y0 * field.shape[1] + x0
+    right, below = min(1, field.shape[1] - 1), field.shape[1] * min(1, field.shape[0] - 1)
+    top = flat[at] * (1 - fx) + flat[at + right] * fx
+    return top * (1 - fy) + (flat[at + below] * (1 - fx) + flat[at + below + right] * fx) * fy
+
+
+def polish_inverse(nodes: np.ndarray, index: np.ndarray, points: np.ndarray, *, rounds: int = 2) -> np.ndarray:
+    """`index` [h, w, 2] (column, row) into the lattice `nodes` [R, C, 2], corrected by Newton steps until the lattice there
+    lies at `points` [h, w, 2].
+
+    Spreading a lattice over a raster is off by a fraction of a cell that changes as it moves, and a stripe's edge shows that as a
+    shimmer; two steps leave a hundredth of a pixel. Where the lattice folds or ends nothing is changed.
+    """
+    nodes = nodes.astype(np.float32)
+    down, across = np.gradient(nodes, axis=(0, 1))
+    stack = np.concatenate([nodes, across, down], -1)
+    high = np.float32([nodes.shape[1] - 1, nodes.shape[0] - 1])
+    out = index.astype(np.float32)
+    for _ in range(rounds):
+        here = read_exactly(stack, out[..., 0], out[..., 1])
+        rest = points - here[..., :2]
+        ax, ay, dx, dy = (here[..., k] for k in range(2, 6))
+        turn = ax * dy - ay * dx
+        good = (np.abs(turn) > 1e-2) & ((out >= 0) & (out <= high)).all(-1)
+        turn = np.where(good, turn, 1.0)
+        step = np.stack([(dy * rest[..., 0] - dx * rest[..., 1]) / turn, (ax * rest[..., 1] - ay * rest[..., 0]) / turn], -1)
+        out = out + np.where(good[..., None], np.clip(step, -0.5, 0.5), 0)
+    return out
+
+
 def _refine(lattice: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Bilinear refinement of a lattice [R, C, V] to (columns, rows) `shape`, end nodes kept in place."""
     rows, columns = lattice.shape[:2]

@@ -58,6 +58,13 @@ class Canvas:
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         return cv2.warpAffine(picture, matrix, (right - left, bottom - top), flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
+    def enlarge_map(self, raster: np.ndarray, box: Box, *, cell: float) -> np.ndarray:
+        """The same for a map [h, w, 2] of points to read: in full precision, where `enlarge` rounds places to 1/32 of a cell."""
+        top, bottom, left, right = box
+        rows = _weights(np.arange(top, bottom), self.zoom[1] * cell, self.origin[1] / cell, raster.shape[0])
+        columns = _weights(np.arange(left, right), self.zoom[0] * cell, self.origin[0] / cell, raster.shape[1])
+        return np.dstack([rows @ np.ascontiguousarray(raster[..., k], np.float32) @ columns.T for k in (0, 1)])
+
     def extent(self, weight: np.ndarray, *, cell: float = 1.0, least: float = 0.01) -> Box | None:
         """The part of the output that `weight` [h, w] (cells of `cell` working pixels) over `least` touches; None if nothing."""
         on = weight > least
@@ -70,6 +77,19 @@ class Canvas:
         left, right = int((columns[0] - 1 + x) * fx), int((columns[-1] + 2 + x) * fx) + 1
         box = max(0, top), min(self.size[0], bottom), max(0, left), min(self.size[1], right)
         return box if box[0] < box[1] and box[2] < box[3] else None
+
+
+def _weights(pixels: np.ndarray, zoom: float, start: float, count: int) -> np.ndarray:
+    """[N, count] float32: bilinear weights of `count` cells, the first at `start`, for output `pixels` [N] of which `zoom` make
+    a cell."""
+    at = np.clip((pixels + 0.5) / zoom - start - 0.5, 0, count - 1)
+    low = np.minimum(at.astype(int), max(count - 2, 0))
+    out = np.zeros((len(pixels), count), np.float32)
+    index = np.arange(len(pixels))
+    out[index, low] = 1 - (at - low)
+    if count > 1:
+        out[index, low + 1] += at - low
+    return out
 
 
 @dataclass(frozen=True)
@@ -179,7 +199,7 @@ def panel_layer(
     if box is None:
         return None
     shares = cv2.split(canvas.enlarge(np.dstack([allow, cover]), box))
-    at = cv2.split(canvas.enlarge(m.read - 0.5, box, cell=step))
+    at = cv2.split(canvas.enlarge_map(m.read - 0.5, box, cell=step))
     back = canvas.enlarge(m.back, box, cell=step) if m.back.max() > 0 else None
     colour, outline, grown = _lookup(dressing.texture, at, back)
     alpha = np.maximum(outline * shares[0], grown * shares[1])

@@ -143,6 +143,9 @@ def shading(frame: np.ndarray, labels: np.ndarray, reader: Reader) -> np.ndarray
             # Narrow stripes and checks leave few pixels to read: only broad light is trusted there.
             spread = max(spread, 5.0 * min(1.0, 2 * edges.sum() / inside.sum()))
         np.copyto(ratio, (grey + FLOOR) / (level[code] + FLOOR), where=core > 0)
+        # On dark cloth the camera's grain and the weave are large against the light: on a bright garment they would glitter.
+        dark = np.clip((0.5 - float(level[code[inside]].mean())) / 0.4, 0, 1)
+        spread = max(spread, 0.8 + 2.4 * float(dark))
         known |= core
     if not known.any():
         return ratio

@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from vidvton.values import Garment
+from vidvton.warp.grid import extend, invert_lattice, sample
 from vidvton.warp.tps import tps_warp
 
 ANGLE_BINS, RADIUS_BINS = 12, 5
@@ -127,3 +129,32 @@ def shape_context_fit(source: np.ndarray, target: np.ndarray, query: np.ndarray)
         if away < least:
             least, best = away, result
     return best
+
+
+def warp_by_shape(garment: Garment, target: np.ndarray, *, work: int = 128) -> tuple[np.ndarray, np.ndarray]:
+    """`garment` bent so that its outline becomes that of `target` [H, W] bool: `(colour [H, W, 3] uint8, alpha [H, W] float32
+    0-1)`.
+
+    VITON's way without a skeleton: shapes are matched at `work` pixels of height, a 10 x 10 grid of control points carries the
+    result to full size. Raises ValueError when a shape is too small to be matched.
+    """
+    height, width = target.shape
+    mask = garment.mask.numpy()
+    source_scale, target_scale = work / mask.shape[0], work / height
+    small = _shrunk(mask, source_scale)
+    grid = np.stack(np.meshgrid(*(np.linspace(0, n, 10) for n in small.shape[::-1])), -1)
+    landed = shape_context_fit(small, _shrunk(target, target_scale), grid.reshape(-1, 2)).reshape(grid.shape) / target_scale
+    step = max(1.0, height / work)
+    raster = (-(-height // int(step)), -(-width // int(step)))
+    read, weight = invert_lattice(landed, grid / source_scale, raster, step=int(step), finer=2)
+    read, _ = extend(read, weight)
+    at = cv2.resize(read, (raster[1] * int(step), raster[0] * int(step)), interpolation=cv2.INTER_LINEAR)[:height, :width]
+    colour = sample(np.ascontiguousarray(garment.image.permute(1, 2, 0).numpy()), at)
+    alpha = sample(garment.alpha.numpy() * mask, at, border=cv2.BORDER_CONSTANT)
+    reach = cv2.resize((weight > 0.05).astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    return colour, alpha * reach
+
+
+def _shrunk(mask: np.ndarray, scale: float) -> np.ndarray:
+    size = max(16, round(mask.shape[1] * scale)), max(16, round(mask.shape[0] * scale))
+    return cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_AREA) > 0
