@@ -170,7 +170,7 @@ def analyse_clip(source: ClipSource, size: tuple[int, int], work: Path, *, who: 
     Raises what `people.track.analyse` raises.
     """
     work.mkdir(parents=True, exist_ok=True)
-    yield from (Progress(*p) for p in analyse(lambda: source(0), work, who=who))
+    yield from analyse(lambda: source(0), work, who=who)
     track = load_track(work)
     crops = plan_crops(track, size)
     shots = _shots(track)

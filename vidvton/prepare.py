@@ -52,7 +52,7 @@ def prepare(clip: Clip, garments: tuple[Garment, ...], *, who: str = "largest", 
         for _ in analyse_clip(lambda start: iter([clip.window(start, len(clip))]), clip.size, work, who=who):
             pass
         analysis = load_analysis(work, clip.size, rate=rate)
-        labels = [_placed(label, box, clip.size) for label, box in zip(analysis.labels(0, len(clip)), analysis.crops.boxes)]
+        labels = [placed(label, box, clip.size) for label, box in zip(analysis.labels(0, len(clip)), analysis.crops.boxes)]
         person = PersonTrack(analysis.track, torch.from_numpy(np.stack(labels)))
         warped = _warp(analysis, clip, garments)
     categories = {g.category for g in garments}
@@ -60,7 +60,7 @@ def prepare(clip: Clip, garments: tuple[Garment, ...], *, who: str = "largest", 
     return TryOnInputs(clip, person, garments, make_agnostic(clip, person, category), warped)
 
 
-def _placed(labels: np.ndarray, box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def placed(labels: np.ndarray, box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """A crop's labels in a frame of (height, width) `size`, background around."""
     out = np.zeros(size, np.uint8)
     height, width = box[3] - box[1], box[2] - box[0]

@@ -8,7 +8,6 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,19 +19,12 @@ from vidvton.people.estimators import Estimators
 from vidvton.people.identity import Bodies
 from vidvton.people.silhouettes import Silhouettes, clear_outlines, write_outlines
 from vidvton.people.smooth import smooth_curve, smooth_yaw
+from vidvton.progress import Progress
 from vidvton.values import Clip, PoseTrack
 
 _BRIDGED = 12  # frames without the person that are filled in
 _VERSION = 1
 _PARTS = ("boxes", "keypoints", "depth", "yaw", "present", "quality", "shots")
-
-
-class Progress(NamedTuple):
-    """How far a stage is: `done` of `total` frames (None while the clip's length is unknown)."""
-
-    stage: str
-    done: int
-    total: int | None
 
 
 def analyse(

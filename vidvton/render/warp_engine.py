@@ -24,7 +24,7 @@ from vidvton.values import Clip, Garment
 from vidvton.warp.outfit import Outfit
 from vidvton.workers import fork_workers, worker_context, worker_count
 
-PIECE = 16  # frames read and dressed at a time
+PIECE = 8  # frames read and dressed at a time
 LEAST_FOR_WORKERS = 8  # a photo needs no processes
 
 
