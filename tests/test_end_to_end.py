@@ -1,7 +1,8 @@
-"""The whole program on a film of a real person (the portrait that matplotlib brings along), with the real pose model: the promises of
-a render, one by one, read from the files that came out."""
+"""The whole program on a film of a real person (the portrait that matplotlib brings along), with the real pose model: the
+promises of a render, one by one, read from the files that came out."""
 
 import json
+import random
 import subprocess
 import sys
 from fractions import Fraction
@@ -131,3 +132,29 @@ def test_inputs_prepared_in_memory_are_those_of_the_contract(desk):
     assert 0.05 < float(cloth.float().mean()) < 0.6
     assert float((cloth & region).sum() / cloth.sum()) > 0.9  # the region covers where the garment lies
     assert inputs.person.labels.shape == (3, HEIGHT, WIDTH)
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_and_started_again_it_gives_the_same_frames(desk):
+    """SIGKILL at random moments of a real render, the same command each time: the frames are those of an unbroken run."""
+
+    def command(name: str) -> list[str]:
+        words = ["render", desk / "clip.mp4", "--garment", desk / "top.png", "-o", desk / f"{name}.mp4"]
+        return [sys.executable, "-m", "vidvton", *map(str, words), "--report", str(desk / f"{name}.json"), "--quiet"]
+
+    assert subprocess.run(command("whole"), capture_output=True).returncode == 0
+    chance = random.Random(7)
+    for _ in range(6):
+        process = subprocess.Popen(command("killed"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            process.wait(timeout=chance.uniform(1.0, 7.0))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if (desk / "killed.mp4").exists():
+            break
+        assert not (desk / "killed.mp4").exists()
+    else:
+        assert subprocess.run(command("killed"), capture_output=True).returncode == 0
+    whole, killed = (json.loads((desk / f"{name}.json").read_text()) for name in ("whole", "killed"))
+    assert whole["digest"] == killed["digest"] is not None

@@ -44,8 +44,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         for garment in GARMENTS:
             out = Path(name) / f"{garment}.mp4"
-            command = [sys.executable, "-m", "vidvton", "render", ROOT / "examples/clip.mp4", "--garment", ROOT / f"examples/{garment}.png"]
-            subprocess.run([*map(str, command), "-o", str(out), "--quiet"], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
+            words = ["render", ROOT / "examples/clip.mp4", "--garment", ROOT / f"examples/{garment}.png", "-o", out, "--quiet"]
+            command = [sys.executable, "-m", "vidvton", *map(str, words)]
+            subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
             dressed[garment] = frames_of(out)
     width, height = 210, 280
     picks = np.linspace(4, len(source) - 4, 5).round().astype(int)

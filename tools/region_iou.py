@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""How far our agnostic region agrees with peers' masks: intersection over union, and how much of our old garment lies inside theirs.
+"""How far our agnostic region agrees with peers' masks: intersection over union, and the share of our old garment inside theirs.
 
     .venv/bin/python tools/region_iou.py MEDIA [--frames 24]
 

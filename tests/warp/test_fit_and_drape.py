@@ -120,7 +120,7 @@ def test_a_turn_moves_the_print_and_the_back_does_not_show_it(standing):
 
 
 def test_the_cloth_follows_the_old_cloths_motion(standing):
-    """Joints stand still while the old cloth moves by two pixels a frame: the new cloth must move with it, not with the joints."""
+    """Joints stand still while the old cloth moves by two pixels a frame: the new cloth must move with that cloth."""
     _, labels, points, yaw, body = standing
     count = 10
     still = np.repeat(points[2:3], count, 0)

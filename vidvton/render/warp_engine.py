@@ -25,6 +25,7 @@ from vidvton.warp.outfit import Outfit
 from vidvton.workers import fork_workers, worker_context, worker_count
 
 PIECE = 8  # frames read and dressed at a time
+DOUBTFUL = 0.35  # quality of a frame below which the user is told
 LEAST_FOR_WORKERS = 8  # a photo needs no processes
 
 
@@ -61,7 +62,17 @@ class WarpEngine:
     def summary(self) -> EngineSummary:
         track = self._analysis.track
         facts = tuple(GarmentFacts(g.category, asdict(g.layout)) for g in self._garments)
-        return EngineSummary(1, tuple(track.quality.tolist()), tuple(track.present.tolist()), facts)
+        return EngineSummary(1, tuple(track.quality.tolist()), tuple(track.present.tolist()), facts, self._warnings())
+
+    def _warnings(self) -> tuple[str, ...]:
+        track, lines = self._analysis.track, []
+        absent, count = int((~track.present).sum()), len(track)
+        if absent:
+            lines.append(f"{absent} of {count} frames show nobody who could be dressed and were left as they are")
+        doubtful = int((track.present & (track.quality < DOUBTFUL)).sum())
+        if doubtful:
+            lines.append(f"{doubtful} of {count} frames show the person so badly that the garment may sit wrong")
+        return tuple(lines)
 
     def dress(self, start: int, stop: int) -> Iterator[Clip]:
         if self._pool is None:
