@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from .render.plan import RenderPlan, RenderRequest
     from .render.settings import RenderSettings
 
+# Every core gets a process of its own (workers.py); threads inside a small matrix product would only get in their way.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 DONE, FAILED, MISUSE, INTERRUPTED = 0, 1, 2, 130
 
 app = typer.Typer(

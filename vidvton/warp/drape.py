@@ -54,7 +54,8 @@ def map_panel(
     rows, columns = np.arange(len(fitted.stations)), np.arange(len(WIDE))
     index, weight = invert_lattice(nodes, np.stack(np.meshgrid(columns, rows), -1), size, step=step)
     index, known = extend(index, weight)
-    index = polish_inverse(nodes, index, pixel_centres(size, step=step))
+    if not panel.is_bare:  # a bare limb carries no print
+        index = polish_inverse(nodes, index, pixel_centres(size, step=step), rounds=1)
     across = np.where(known, np.interp(index[..., 0], columns, WIDE), OUTSIDE)
     station = np.interp(index[..., 1], rows, fitted.stations)
     turn = _turn(panel, across, station, fitted, t) + _seen_turn(panel, station, yaw)
