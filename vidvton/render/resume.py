@@ -210,7 +210,7 @@ def _furnish(path: Path, identity: dict[str, object]) -> None:
 
 def _lock(path: Path) -> int:
     """An open, locked file descriptor of the folder's lock file; the kernel lets go of it however this process ends."""
-    while True:
+    for _ in range(50):
         try:
             path.mkdir(exist_ok=True)
             if not (path / LOCK).exists() and any(path.iterdir()):
@@ -237,6 +237,7 @@ def _lock(path: Path) -> int:
         except FileNotFoundError:
             pass
         os.close(file)  # deleted between our opening and locking it
+    raise VidvtonError(f"the work folder {path} cannot be made where it would stand; give another with --work")
 
 
 def _empty(path: Path) -> None:
