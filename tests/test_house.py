@@ -18,9 +18,9 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 GROUND = {"values", "frames", "config", "errors", "progress", "smoothing", "workers"}
 ROOMS = {"media", "people", "garment", "warp", "models", "diffusion", "metrics", "synth"}
 SEEING = {"analysis"}  # what both prepare and an engine stand on
-MEETING = {"prepare", "tryon", "studio"}
+MEETING = {"prepare", "tryon", "studio", "collate"}
 USES = {"render", "train", "bench"}
-DOOR = {"cli", "__main__", "doctor", "terminal"}
+DOOR = {"cli", "__main__", "doctor", "terminal", "pipeline"}
 FLOORS = {name: floor for floor, names in enumerate((GROUND, ROOMS, SEEING, MEETING, USES, DOOR)) for name in names}
 
 # Library -> the places it may be imported in: a room, or one module.
@@ -29,13 +29,13 @@ WALLS = {
     "decord": ("media",),
     "PIL": ("media", "render.sheet", "garment.sheet", "people.draw"),
     "mediapipe": ("people.mediapipe_*",),
-    "cv2": ("media.images", "people", "garment", "warp", "synth", "metrics.flow", "analysis", "render.composite"),
+    "cv2": ("media.images", "people", "garment", "warp", "synth", "metrics.flow", "analysis", "render.composite", "render.detail"),
     "accelerate": ("train",),
     "xformers": ("models.attention",),
-    "diffusers": ("diffusion", "models.bundle"),
+    "diffusers": ("diffusion", "models.bundle", "models.unet", "pipeline"),
     "einops": ("models",),
     "yaml": ("config",),
-    "pydantic": ("config", "render.settings", "train.config", "bench.suite"),
+    "pydantic": ("config", "render.settings", "models.config", "train.config", "bench.suite"),
     "typer": ("cli",),
     "rich": ("cli", "terminal"),
     "jinja2": ("bench.report",),

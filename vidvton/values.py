@@ -186,7 +186,7 @@ class Garment:
     `image` [3, H, W] uint8; `alpha` [H, W] float32 0-1 soft coverage; `parts` [H, W] uint8, values of `Part`, zero where alpha is
     under one half and on what is not worn outside (the inside of the neck, lining, hanger); `category` upper, lower or full;
     `landmarks` [L, 3] float32 (x, y, score) in the order LANDMARKS[category]; `layout`; `fabric` [3] float32 0-1, the dominant
-    colour. """
+    colour."""
 
     image: Tensor
     alpha: Tensor
@@ -263,3 +263,119 @@ class TryOnInputs:
         lengths = {len(self.clip), len(self.person), len(self.agnostic.frames), len(self.warped.frames)}
         if len(lengths) != 1:
             raise ValueError(f"TryOnInputs needs one length, got clip, person, agnostic, warped of {sorted(lengths)} frames")
+
+
+GROUPS = ("person", "garment", "pose")
+"""Groups of conditions that guidance may give or withhold, each as a whole."""
+LAYOUT_WORDS = {
+    "sleeve": ("none", "short", "elbow", "long"),
+    "leg": ("skirt", "shorts", "knee", "long"),
+    "rolled": ("no", "yes"),
+    "tucked": ("no", "yes"),
+    "outer": ("no", "yes"),
+    "open": ("no", "yes"),
+}
+"""Layout attributes of a garment as worn, in the order of `Conditioning.layout`; code 0 is N/A, code n the n-th word."""
+POINTS = max(len(names) for names in LANDMARKS.values())
+"""Rows of `Conditioning.garment_points`."""
+
+
+@dataclass(frozen=True)
+class Conditioning:
+    """What the network is given, batched, at the network's pixel size; pictures are float 0-1 of one dtype.
+
+    Per frame: `agnostic` [B, T, 3, H, W]; `region` [B, T, 1, H, W] (1 = generate); `pose` [B, T, 33, 3] (x, y as shares of the
+    frame's width and height, score 0-1); `warped` [B, T, 4, H, W] the warp engine's garment, colour times alpha and alpha (zero
+    where there is none). Per garment: `garments` [B, G, 4, h, w] colour times alpha and alpha; `garment_points`
+    [B, G, POINTS, 3] landmarks like `pose`; `slots` [B, G] int64, index into CATEGORIES or -1 for an empty slot (its rows are
+    zero); `layout` [B, G, 6] int64 codes of LAYOUT_WORDS. Per sample: `given` [B, 3] bool, which of GROUPS is given; what is
+    withheld is zero; `augmentation` [B] float 0-1, level of the noise added to agnostic frames and garments; `embedding` [B, D]
+    an optional global image embedding of the garment (None: not used).
+    """
+
+    agnostic: Tensor
+    region: Tensor
+    pose: Tensor
+    warped: Tensor
+    garments: Tensor
+    garment_points: Tensor
+    slots: Tensor
+    layout: Tensor
+    given: Tensor
+    augmentation: Tensor
+    embedding: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.agnostic.ndim != 5 or self.garments.ndim != 5:
+            raise ValueError(
+                f"Conditioning needs agnostic [B, T, 3, H, W] and garments [B, G, 4, h, w], got {list(self.agnostic.shape)} and "
+                f"{list(self.garments.shape)}"
+            )
+        b, t, _, h, w = self.agnostic.shape
+        g, kind = self.garments.shape[1], self.agnostic.dtype
+        _check(self.agnostic, "Conditioning.agnostic", (b, t, 3, h, w), kind)
+        _check(self.region, "Conditioning.region", (b, t, 1, h, w), kind)
+        _check(self.pose, "Conditioning.pose", (b, t, 33, 3), kind)
+        _check(self.warped, "Conditioning.warped", (b, t, 4, h, w), kind)
+        _check(self.garments, "Conditioning.garments", (b, g, 4, None, None), kind)
+        _check(self.garment_points, "Conditioning.garment_points", (b, g, POINTS, 3), kind)
+        _check(self.slots, "Conditioning.slots", (b, g), torch.int64)
+        _check(self.layout, "Conditioning.layout", (b, g, len(LAYOUT_WORDS)), torch.int64)
+        _check(self.given, "Conditioning.given", (b, len(GROUPS)), torch.bool)
+        _check(self.augmentation, "Conditioning.augmentation", (b,), kind)
+        if self.embedding is not None:
+            _check(self.embedding, "Conditioning.embedding", (b, None), kind)
+
+    @property
+    def num_frames(self) -> int:
+        return self.agnostic.shape[1]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the frames."""
+        return self.agnostic.shape[3], self.agnostic.shape[4]
+
+    def window(self, start: int, stop: int) -> Conditioning:
+        """Frames `start` to `stop`, without a copy; what belongs to garments and samples stays."""
+        cut = {name: getattr(self, name)[:, start:stop] for name in ("agnostic", "region", "pose", "warped")}
+        return replace(self, **cut)
+
+    def drop(self, withheld: Tensor | tuple[str, ...]) -> Conditioning:
+        """The same with groups withheld: names of GROUPS for every sample, or a mask [B, 3] bool (True: withhold). Person covers
+        agnostic frames and region; garment covers garments, their points, slots, layout, embedding and the warped hint; pose covers
+        the person's pose. ValueError for an unknown name."""
+        if isinstance(withheld, tuple):
+            unknown = set(withheld) - set(GROUPS)
+            if unknown:
+                raise ValueError(f"unknown group {sorted(unknown)[0]!r}, expected some of {', '.join(GROUPS)}")
+            names = torch.tensor([name in withheld for name in GROUPS], device=self.given.device)
+            withheld = names.expand(len(self.given), -1)
+        given = self.given & ~withheld
+        person, garment, pose = given.unbind(1)
+
+        def keep(values: Tensor, flags: Tensor, empty: float = 0) -> Tensor:
+            flags = flags.reshape(-1, *[1] * (values.ndim - 1))
+            return torch.where(flags, values, torch.full((), empty, dtype=values.dtype, device=values.device))
+
+        return replace(
+            self,
+            agnostic=keep(self.agnostic, person),
+            region=keep(self.region, person),
+            pose=keep(self.pose, pose),
+            warped=keep(self.warped, garment),
+            garments=keep(self.garments, garment),
+            garment_points=keep(self.garment_points, garment),
+            slots=keep(self.slots, garment, -1),
+            layout=keep(self.layout, garment),
+            given=given,
+            embedding=None if self.embedding is None else keep(self.embedding, garment),
+        )
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Conditioning:
+        """The same on another device, floating tensors in another dtype."""
+        moved = {}
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if value is not None:
+                moved[f.name] = value.to(device=device, dtype=dtype if value.is_floating_point() else None)
+        return replace(self, **moved)
