@@ -1,0 +1,1 @@
+"""Training in stages: one integer of progress, keyed randomness, checkpoints that survive anything."""
