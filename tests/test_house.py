@@ -29,7 +29,9 @@ WALLS = {
     "decord": ("media",),
     "PIL": ("media", "render.sheet", "garment.sheet", "people.draw"),
     "mediapipe": ("people.mediapipe_*",),
-    "cv2": ("media.images", "people", "garment", "warp", "synth", "metrics.flow", "analysis", "render.composite", "render.detail"),
+    "cv2": (
+        "media.images", "people", "garment", "warp", "synth", "metrics.flow", "analysis", "render.composite", "render.detail",
+    ),
     "accelerate": ("train",),
     "xformers": ("models.attention",),
     "diffusers": ("diffusion", "models.bundle", "models.unet", "pipeline"),

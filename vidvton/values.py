@@ -341,9 +341,11 @@ class Conditioning:
         return replace(self, **cut)
 
     def drop(self, withheld: Tensor | tuple[str, ...]) -> Conditioning:
-        """The same with groups withheld: names of GROUPS for every sample, or a mask [B, 3] bool (True: withhold). Person covers
-        agnostic frames and region; garment covers garments, their points, slots, layout, embedding and the warped hint; pose covers
-        the person's pose. ValueError for an unknown name."""
+        """The same with groups withheld: names of GROUPS for every sample, or a mask [B, 3] bool (True: withhold).
+
+        Person covers agnostic frames and region; garment covers garments, their points, slots, layout, embedding and the warped
+        hint; pose covers the person's pose. ValueError for an unknown name.
+        """
         if isinstance(withheld, tuple):
             unknown = set(withheld) - set(GROUPS)
             if unknown:

@@ -10,6 +10,7 @@ import numpy as np
 from vidvton.errors import MisuseError
 from vidvton.synth.backdrop import PLACES, Backdrop
 from vidvton.synth.body import BodyShape
+from vidvton.synth.cuts import CUTS, Material
 from vidvton.synth.fabric import Colour, Fabric
 from vidvton.synth.garments import KINDS, GarmentSpec
 from vidvton.synth.light import Light
@@ -169,134 +170,9 @@ def cast_garment(rng: np.random.Generator, kind: str) -> GarmentSpec:
     if kind not in KINDS:
         raise MisuseError(f"the garment {kind!r} is not known; choose one of {', '.join(KINDS)}")
     fabric = cast_fabric(rng, kind)
-    u = rng.uniform
     band = _apart(rng, fabric.base) if rng.random() < 0.25 else None
-    short, long = float(u(0.13, 0.24)), float(u(0.49, 0.525))
-    if kind in ("tee", "crop_top"):
-        neck = str(rng.choice(["crew", "crew", "v", "scoop", "boat"]))
-        hem = float(u(0.86, 0.95)) if kind == "tee" else float(u(1.05, 1.13))
-        sleeve = (
-            float(rng.choice([short, u(0.27, 0.33)], p=[0.8, 0.2])) if kind == "tee" else float(rng.choice([0.0, short, long]))
-        )
-        return GarmentSpec(
-            kind,
-            neck,
-            float(u(0.055, 0.12)),
-            sleeve,
-            hem,
-            ease=float(u(0.010, 0.040)),
-            flare=float(u(0, 0.12)),
-            tucked=kind == "tee" and bool(rng.random() < 0.25),
-            band=band,
-            fabric=fabric,
-        )
-    if kind == "tank":
-        return GarmentSpec(
-            kind,
-            str(rng.choice(["scoop", "crew", "v"])),
-            float(u(0.08, 0.14)),
-            0.0,
-            float(u(0.87, 0.97)),
-            ease=float(u(0.008, 0.025)),
-            flare=float(u(0, 0.1)),
-            band=band,
-            fabric=fabric,
-        )
-    if kind == "long_sleeve":
-        return GarmentSpec(
-            kind,
-            str(rng.choice(["crew", "v", "high", "boat"])),
-            float(u(0.05, 0.10)),
-            long,
-            float(u(0.86, 0.94)),
-            ease=float(u(0.009, 0.03)),
-            flare=float(u(0, 0.08)),
-            band=band,
-            fabric=fabric,
-        )
-    if kind == "shirt":
-        return GarmentSpec(
-            kind,
-            "collar",
-            float(u(0.06, 0.12)),
-            float(rng.choice([short + 0.03, long])),
-            float(u(0.82, 0.90)),
-            ease=float(u(0.014, 0.034)),
-            flare=float(u(0, 0.08)),
-            tucked=bool(rng.random() < 0.35),
-            fabric=fabric,
-        )
-    if kind == "hoodie":
-        return GarmentSpec(
-            kind,
-            "collar",
-            float(u(0.03, 0.05)),
-            long,
-            float(u(0.84, 0.90)),
-            ease=float(u(0.026, 0.045)),
-            flare=0.0,
-            band_width=0.04,
-            fabric=fabric,
-        )
-    if kind == "jacket":
-        opened = bool(rng.random() < 0.65)
-        return GarmentSpec(
-            kind,
-            "collar",
-            float(u(0.12, 0.2)) if opened else float(u(0.08, 0.16)),
-            long,
-            float(u(0.78, 0.95)),
-            ease=float(u(0.028, 0.040)),
-            flare=float(u(0.02, 0.1)),
-            open=opened,
-            fabric=fabric,
-        )
-    if kind == "trousers":
-        ease = float(rng.choice([0.008, 0.013, 0.022, 0.034]))
-        return GarmentSpec(
-            kind, leg=float(u(0.74, 0.815)), waist=float(u(1.0, 1.06)), ease=ease, flare=float(u(0, 0.12)), hem=0.1, fabric=fabric
-        )
-    if kind == "shorts":
-        return GarmentSpec(
-            kind,
-            leg=float(u(0.20, 0.42)),
-            waist=float(u(1.0, 1.06)),
-            ease=float(u(0.012, 0.03)),
-            flare=0.05,
-            hem=0.5,
-            fabric=fabric,
-        )
-    if kind == "skirt":
-        return GarmentSpec(
-            kind,
-            hem=float(u(0.42, 0.66)),
-            waist=float(u(1.03, 1.08)),
-            ease=float(u(0.008, 0.012)),
-            flare=float(u(0.03, 0.10)),
-            fabric=fabric,
-        )
-    if kind == "flared_skirt":
-        return GarmentSpec(
-            kind,
-            hem=float(u(0.34, 0.66)),
-            waist=float(u(1.03, 1.08)),
-            ease=float(u(0.008, 0.012)),
-            flare=float(u(0.25, 0.50)),
-            fabric=fabric,
-        )
-    neck = str(rng.choice(["crew", "v", "scoop", "boat", "collar"]))
-    sleeve = float(rng.choice([0.0, short, long]))
-    return GarmentSpec(
-        "dress",
-        neck,
-        float(u(0.06, 0.12)),
-        sleeve,
-        float(u(0.25, 0.62)),
-        ease=float(u(0.008, 0.014)),
-        flare=float(u(0.08, 0.42)),
-        band=band,
-        fabric=fabric,
-    )
+    short, long = float(rng.uniform(0.13, 0.24)), float(rng.uniform(0.49, 0.525))
+    return CUTS[kind](rng, Material(kind, fabric, band, short, long))
 
 
 _UPPERS = ("tee", "tee", "tee", "shirt", "long_sleeve", "hoodie", "tank", "crop_top", "jacket")
