@@ -1,4 +1,4 @@
-"""Training configurations: defaults fill stages, doubtful ones are one sentence, and a changed run names the keys that changed."""
+"""Training configurations: defaults fill stages, doubtful ones are one sentence, and a changed run names the changed keys."""
 
 from __future__ import annotations
 

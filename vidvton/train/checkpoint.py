@@ -1,7 +1,7 @@
 """Checkpoints: folders of safetensors and JSON that are whole or absent, whichever process dies when.
 
 step-00000120/
-    model.safetensors                   all tensors; or model-00000-of-00002.safetensors ..., rows of each tensor, one file a process
+    model.safetensors                   all tensors; or model-00000-of-00002.safetensors ..., rows of each, a file a process
     ema.safetensors optimizer.safetensors
     state.json                          step, counts, configuration, versions
     manifest.json                       size and SHA-256 of every file; written last, so what it lists is complete
@@ -48,8 +48,9 @@ def save_checkpoint(
 ) -> Path:
     """Writes the checkpoint of `step` below `root` and returns its folder; all processes call it together.
 
-    `tensors` maps file stems to named tensors; those that are DTensors sharded over processes are written in pieces, all others by
-    the first process. VidvtonError on every process where one of them cannot write; earlier checkpoints then stand as they were.
+    `tensors` maps file stems to named tensors; those that are DTensors sharded over processes are written in pieces, all others
+    by the first process. VidvtonError on every process where one of them cannot write; earlier checkpoints then stand as they
+    were.
     """
     final = folder_of(root, step)
     part = root / f".{final.name}.part"
@@ -75,7 +76,7 @@ def save_checkpoint(
         except OSError as error:
             problem = error
     if not processes.all_agree(problem is None):
-        if processes.is_first:
+        if processes.is_first and part.is_dir():
             remove(part)
         raise VidvtonError(_refusal(root, step, problem)) from problem
     return final
@@ -296,7 +297,7 @@ def _refusal(root: Path, step: int, problem: Exception | None) -> str:
     if "os error 28" in text or "No space left" in text or getattr(problem, "errno", None) == 28:
         free = shutil.disk_usage(root).free >> 20 if root.is_dir() else 0
         return (
-            f"the disk is full ({free} MiB free), the checkpoint of step {step} could not be written; {kept}: free some space and "
-            "run the same command again"
+            f"the disk is full ({free} MiB free), the checkpoint of step {step} could not be written; {kept}: free some space "
+            "and run the same command again"
         )
     return f"the checkpoint of step {step} could not be written ({text}); {kept}"

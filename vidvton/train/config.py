@@ -29,9 +29,9 @@ class Dropout(Strict):
 
 
 class Loss(Strict):
-    """Weights of the loss's terms. `min_snr` caps the signal-to-noise weighting (Hang et al. 2023, gamma; 0: off). `region` is the
-    weight of a pixel to be generated against 1 for all others. `temporal` weights the difference between neighbouring frames'
-    differences, `perceptual` that of VGG features whose weights lie at `perceptual_weights` (safetensors)."""
+    """Weights of the loss's terms. `min_snr` caps the signal-to-noise weighting (Hang et al. 2023, gamma; 0: off). `region` is
+    the weight of a pixel to be generated against 1 for all others. `temporal` weights the difference between neighbouring
+    frames' differences, `perceptual` that of VGG features whose weights lie at `perceptual_weights` (safetensors)."""
 
     min_snr: float = Field(default=5.0, ge=0)
     region: float = Field(default=4.0, ge=0)
@@ -52,9 +52,9 @@ class Recipe(Strict):
     `batch` is samples per step over all processes, worked off in `accumulate` parts on each. `rate` is the learning rate, reached
     after `warmup` steps and, with `decay` cosine, falling to `final_rate` times itself by the stage's end. `trains` says which
     layers learn; of the first `temporal_first` steps only the temporal ones do. `images` is the share of steps spent on single
-    frames in a video stage, with `image_batch` samples (0: as `batch`). `noise_low` and `noise_high` bound the noise level (as the
-    network sees it, 0-1); `noise_power` above 1 moves draws towards pure noise. `stride` is the largest step between frames of a
-    window.
+    frames in a video stage, with `image_batch` samples (0: as `batch`). `noise_low` and `noise_high` bound the noise level (as
+    the network sees it, 0-1); `noise_power` above 1 moves draws towards pure noise. `stride` is the largest step between frames
+    of a window.
     """
 
     batch: int = Field(default=4, ge=1)

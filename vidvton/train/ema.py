@@ -13,7 +13,7 @@ from .config import Ema
 
 @torch.no_grad()
 def begin(weights: Mapping[str, Tensor], before: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
-    """An average that starts at `weights` (shards stay shards), taking over the tensors `before` has of the same name and shape."""
+    """An average that starts at `weights` (shards stay shards), taking over what `before` has of the same name and shape."""
     average = {name: weight.detach().clone() for name, weight in weights.items()}
     for name, value in (before or {}).items():
         if name in average and average[name].shape == value.shape:

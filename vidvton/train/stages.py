@@ -42,7 +42,7 @@ def only_temporal(stage: Stage, step: int) -> bool:
 
 
 def learning_rate(stage: Stage, step: int) -> float:
-    """The learning rate at step `step` of `stage`: a linear warm-up, then constant or a cosine down to `final_rate` times `rate`."""
+    """The learning rate at step `step` of `stage`: a linear warm-up, then constant or a cosine down to `final_rate` * `rate`."""
     rate = stage.rate * min(1.0, (step + 1) / (stage.warmup + 1))
     if stage.decay == "cosine":
         done = step / max(1, stage.steps - 1)

@@ -1,0 +1,44 @@
+"""Two gloo processes for tests that need them: forked from a server that has torch loaded, so that a test costs no import."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+
+def _run(work: Callable, rank: int, count: int, meeting: Path, arguments: tuple) -> None:
+    import torch
+    import torch.distributed as dist
+
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=count)
+    try:
+        work(rank, count, *arguments)
+    finally:
+        dist.destroy_process_group()
+
+
+@pytest.fixture
+def gloo(tmp_path):
+    """`gloo(work, count, *arguments)` runs `work(rank, count, *arguments)` in `count` processes that can talk to each other."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["torch", "torch.distributed", "torch.distributed.tensor", "safetensors.torch"])
+    runs = 0
+
+    def start(work: Callable, count: int, *arguments) -> None:
+        nonlocal runs
+        runs += 1
+        meeting = tmp_path / f"meeting-{runs}"
+        crowd = [context.Process(target=_run, args=(work, r, count, meeting, arguments)) for r in range(count)]
+        for process in crowd:
+            process.start()
+        for process in crowd:
+            process.join(100)
+            if process.is_alive():
+                process.kill()
+        assert [process.exitcode for process in crowd] == [0] * count
+
+    return start
