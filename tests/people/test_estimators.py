@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from scripted_people import clip_of, hopper, numbered_clip, scripted, standing
@@ -117,3 +120,15 @@ def test_mediapipe_keypoints_scale_with_the_picture():
     a = pose.follow(clip_of([small]).frames)[0][0][0]
     b = pose.follow(clip_of([large]).frames)[0][0][0]
     assert np.abs(3 * a.keypoints[11:13, :2] - b.keypoints[11:13, :2]).max() < 0.04 * 900
+
+
+def test_mediapipe_opens_without_matplotlib_and_whole_when_asked():
+    code = (
+        "import sys\n"
+        "from vidvton.people.mediapipe_pose import MediaPipeFaces\n"
+        "MediaPipeFaces()\n"
+        "assert not {'matplotlib', 'sounddevice'} & set(sys.modules)\n"
+        "import mediapipe\n"
+        "assert mediapipe.solutions.pose.PoseLandmark.NOSE == 0 and mediapipe.__version__\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

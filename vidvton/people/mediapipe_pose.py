@@ -8,10 +8,13 @@ the two alignment points of one frame give the next frame's square.
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import atan2, cos, hypot, pi, sin
+from types import ModuleType
 
 import cv2
 import numpy as np
@@ -62,6 +65,15 @@ node { calculator: "TensorsToSegmentationCalculator" input_stream: "TENSORS:t2" 
 """
 )
 
+_SEGMENTER_GRAPH = (
+    'input_stream: "image" output_stream: "mask"'
+    + _INFERENCE.format(side=_SIDE, low=0, model="selfie_segmentation/selfie_segmentation.tflite")
+    + """
+node { calculator: "TensorsToSegmentationCalculator" input_stream: "TENSORS:tensors" output_stream: "MASK:mask"
+  options { [mediapipe.TensorsToSegmentationCalculatorOptions.ext] { gpu_origin: TOP_LEFT activation: NONE } } }
+"""
+)
+
 _DETECTOR_TAIL = """
 node {{ calculator: "SsdAnchorsCalculator" output_side_packet: "anchors" options {{ [mediapipe.SsdAnchorsCalculatorOptions.ext] {{
   input_size_width: {side} input_size_height: {side} min_scale: 0.1484375 max_scale: 0.75 anchor_offset_x: 0.5
@@ -109,16 +121,37 @@ def _quiet() -> Iterator[None]:
         os.close(keep)
 
 
+def _bindings() -> ModuleType:
+    """`mediapipe.python`: graphs, packets, images. `mediapipe` itself would open its ready-made solutions and tasks too, and with
+    them matplotlib and sounddevice, for 0.7 s and 60 MiB; here that waits until somebody asks it for one of them."""
+    if "mediapipe" not in sys.modules:
+        spec = importlib.util.find_spec("mediapipe")
+        package = importlib.util.module_from_spec(spec)
+
+        def open_it(name: str) -> object:
+            if name.startswith("__"):
+                raise AttributeError(name)
+            del package.__getattr__
+            spec.loader.exec_module(package)
+            return getattr(package, name)
+
+        package.__getattr__ = open_it
+        sys.modules["mediapipe"] = package
+    import mediapipe.framework.formats.detection_pb2  # the messages that packets hold
+    import mediapipe.framework.formats.landmark_pb2
+    import mediapipe.python
+
+    return mediapipe.python
+
+
 class _Graph:
     """One running graph: picture in, packets out."""
 
     def __init__(self, text: str, side: int) -> None:
         os.environ.setdefault("GLOG_minloglevel", "2")
         with _quiet():
-            import mediapipe as mp
-            from mediapipe.python._framework_bindings import resource_util
-
-            resource_util.set_resource_dir(os.path.dirname(os.path.dirname(mp.__file__)))
+            mp = _bindings()
+            mp.resource_util.set_resource_dir(os.path.dirname(os.path.dirname(os.path.dirname(mp.__file__))))
             self._mp = mp
             self._graph = mp.CalculatorGraph(graph_config=text)
             self._got: dict[str, object] = {}
@@ -225,7 +258,7 @@ class MediaPipePose:
         values = np.array([(m.x, m.y, m.z, m.visibility, m.presence) for m in marks[:35]], np.float32)
         world = np.array([(m.x, m.y, m.z) for m in getter.get_proto(got["world"]).landmark[:33]], np.float32)
         presence = float(np.ravel(getter.get_float(got["presence"]))[0])
-        mask = np.clip(np.squeeze(getter.get_image(got["mask"]).numpy_view()) * 255 + 0.5, 0, 255).astype(np.uint8)
+        mask = _coverage(getter.get_image(got["mask"]))
         points = values[:, :2] * _SIDE @ to_frame[:, :2].T + to_frame[:, 2]
         turn = np.array([[cos(square[3]), -sin(square[3])], [sin(square[3]), cos(square[3])]], np.float32)
         world[:, :2] = world[:, :2] @ turn.T
@@ -241,20 +274,21 @@ class MediaPipePose:
         return body, _square(points[33], points[34])
 
 
+def _coverage(image: object) -> np.ndarray:
+    """[h, w] uint8 0-255 from an image packet of floats 0-1."""
+    return cv2.convertScaleAbs(np.squeeze(image.numpy_view()), alpha=255)
+
+
 class MediaPipeSegmenter:
     """Selfie segmentation, general model. Implements `PersonSegmenter`."""
 
     def __init__(self) -> None:
-        with _quiet():
-            from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation
-
-            self._model = SelfieSegmentation(model_selection=0)
-            self._model.process(np.zeros((_SIDE, _SIDE, 3), np.uint8))
+        self._model = _Graph(_SEGMENTER_GRAPH, _SIDE)
 
     def segment(self, picture: np.ndarray) -> np.ndarray:
         """See `PersonSegmenter.segment`."""
-        small = shrink(picture, (_SIDE, _SIDE))
-        return np.clip(self._model.process(small).segmentation_mask * 255 + 0.5, 0, 255).astype(np.uint8)
+        got = self._model(shrink(picture, (_SIDE, _SIDE)))
+        return _coverage(self._model._mp.packet_getter.get_image(got["mask"]))
 
 
 class MediaPipeFaces:
