@@ -55,6 +55,25 @@ def read_image(path: str | Path, *, max_pixels: int = DEFAULT_LIMITS.max_pixels)
             raise VidvtonError(f"{path} cannot be decoded ({_brief(problem)}); give an undamaged picture") from problem
 
 
+def read_labels(path: str | Path, *, max_pixels: int = DEFAULT_LIMITS.max_pixels) -> np.ndarray:
+    """The numbers [H, W] uint8 in a label map: a palette picture's indices, else its grey levels; errors as `read_image`.
+
+    VidvtonError for a map drawn in colours.
+    """
+    path = Path(path)
+    with _opened(path, max_pixels) as picture:
+        try:
+            picture.load()
+            numbers = np.array(picture if picture.mode in ("P", "L", "I", "I;16") else picture.convert("RGB"))
+        except _PILLOW_ERRORS as problem:
+            raise VidvtonError(f"{path} cannot be decoded ({_brief(problem)}); give an undamaged label map") from problem
+    if numbers.ndim == 3:
+        if (numbers != numbers[..., :1]).any():
+            raise VidvtonError(f"{path} is drawn in colours; give a map of label numbers")
+        numbers = numbers[..., 0]
+    return np.clip(numbers, 0, 255).astype(np.uint8)
+
+
 def image_size(path: str | Path, *, max_pixels: int = DEFAULT_LIMITS.max_pixels) -> tuple[int, int]:
     """(height, width) of the upright picture, from its header; errors as `read_image`."""
     with _opened(Path(path), max_pixels) as picture:

@@ -1,0 +1,282 @@
+"""One pair made ready for training: person, region, warp and garment found once (or taken from what the data set knows), cut to
+the stored size."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..analysis import FLOW_STEP, SAMPLES, Crops, analyse_clip, cut, load_analysis, plan_crops
+from ..collate import GREY, View, crop_view
+from ..errors import VidvtonError
+from ..frames import as_arrays, resize
+from ..garment import prepare_garment
+from ..media.images import read_image
+from ..media.reader import open_clip
+from ..people.agnostic import make_agnostic
+from ..prepare import fit_shot, flatten, placed
+from ..values import Clip, Garment, PersonTrack, PoseTrack
+from ..warp.body import BodyMeasure, measure_frame
+from ..warp.outfit import Outfit, fit_outfit
+from ..warp.shade import learn_albedo
+from ..warp.solve import solve_body
+from .annotations import Known, cell_flow, read_known, read_studio
+from .pairs import Pair
+from .scene import Scene
+
+LARGEST_SIDE = 1280
+"""Longer side of the frames worked on; larger sources are brought down to it as they are read."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How samples are stored: at (height, width) `size`, at most `longest` frames each, clips of fewer than `shortest` left
+    out."""
+
+    size: tuple[int, int]
+    longest: int = 128
+    shortest: int = 8
+
+
+@dataclass(frozen=True)
+class _Dressed:
+    """A piece of a clip, understood: `person`, `crops`, and of each frame the warped garment's colour times alpha and alpha in
+    the `view`, [T, 4, h, w] float32 0-1; `region` in source pixels."""
+
+    track: PoseTrack
+    view: View
+    region: Tensor
+    warped: Tensor
+
+
+def prepare_pair(pair: Pair, shape: Shape) -> list[Scene]:
+    """The scenes of one pair: one for every run of at most `shape.longest` frames of one shot that show the person.
+
+    MisuseError or VidvtonError, in one sentence, where it cannot be read or shows nobody.
+    """
+    garment = _read_garment(pair)
+    stored = _stored_garment(garment, shape.size)
+    scenes = []
+    still = open_clip(pair.person).info.kind == "image"
+    known = None if pair.known is None else read_studio(pair.known)
+    for start, clip, truth, region in _pieces(pair, shape.longest):
+        part = _known_of(pair, clip, start, known)
+        dressed = _dress(clip, part, (garment,), shape.size, region)
+        for first, last in _runs(dressed.track, 1 if still else shape.shortest):
+            name = pair.name if still or (first, last) == (0, len(clip)) and not start else f"{pair.name}@{start + first:05d}"
+            scenes.append(_scene(name, pair.group, clip, truth, dressed, (stored,), first, last))
+    if not scenes:
+        raise VidvtonError(f"{pair.person} shows nobody for {shape.shortest} frames on end")
+    return scenes
+
+
+def _pieces(pair: Pair, longest: int) -> Iterator[tuple[int, Clip, Clip, Tensor | None]]:
+    """(first frame, clip, truth, region or None) for each piece of the person's clip, all of one size and length."""
+    sources = [_shrunk(open_clip(pair.person).clips(longest))]
+    sources.append(_shrunk(open_clip(pair.truth).clips(longest)) if pair.truth else None)
+    sources.append(_shrunk(open_clip(pair.region).clips(longest)) if pair.region else None)
+    start = 0
+    for clip in sources[0]:
+        truth, mask = (None if s is None else next(s, None) for s in sources[1:])
+        for other, path in ((truth, pair.truth), (mask, pair.region)):
+            if path is not None and (other is None or len(other) < len(clip)):
+                have = start + (0 if other is None else len(other))
+                raise VidvtonError(f"{path} has {have} frames and {pair.person} has more; frames must match one by one")
+        if truth is not None and truth.size != clip.size:
+            raise VidvtonError(f"{pair.truth} is {truth.size[1]}x{truth.size[0]}, {pair.person} {clip.size[1]}x{clip.size[0]}")
+        region = None if mask is None else resize(mask.frames[: len(clip)], clip.size).float().mean(1, keepdim=True) > 127
+        yield start, clip, clip if truth is None else truth.window(0, len(clip)), region
+        start += len(clip)
+
+
+def _shrunk(clips: Iterator[Clip]) -> Iterator[Clip]:
+    for clip in clips:
+        ratio = LARGEST_SIDE / max(clip.size)
+        size = tuple(round(n * ratio) for n in clip.size)
+        yield clip if ratio >= 1 else Clip(resize(clip.frames, size), clip.pts, clip.time_base)
+
+
+def _read_garment(pair: Pair) -> Garment:
+    picture = read_image(pair.garment)
+    alpha = picture.alpha
+    if pair.garment_mask is not None:
+        mask = resize(read_image(pair.garment_mask).image, picture.size).float().mean(0) / 255
+        alpha = mask if alpha is None else alpha * mask
+    return prepare_garment(picture.image, alpha, category=pair.category)
+
+
+def _stored_garment(garment: Garment, size: tuple[int, int]) -> Garment:
+    """The garment picture no larger than a frame: nothing is gained from detail a frame cannot show."""
+    height, width = garment.alpha.shape
+    ratio = min(1.0, max(size) / max(height, width))
+    to = max(1, round(height * ratio)), max(1, round(width * ratio))
+    if ratio == 1:
+        return garment
+    rows, columns = (((torch.arange(n) + 0.5) * m / n).long() for n, m in zip(to, (height, width)))
+    scale = garment.landmarks.new_tensor([to[1] / width, to[0] / height, 1])
+    return replace(
+        garment,
+        image=resize(garment.image, to),
+        alpha=resize(garment.alpha[None], to)[0],
+        parts=garment.parts[rows][:, columns].contiguous(),
+        landmarks=garment.landmarks * scale,
+    )
+
+
+def _known_of(pair: Pair, clip: Clip, start: int, known: Known | None) -> Known | None:
+    """What the data set knows of a piece, None where it must be found out."""
+    stop = start + len(clip)
+    if known is None and len(pair.poses) >= stop and len(pair.parses) >= stop:
+        forms = {"pose_format": pair.pose_format, "parse_format": pair.parse_format}
+        known = read_known(pair.poses[start:stop], pair.parses[start:stop], clip.size, **forms)
+    elif known is not None:
+        known = known.window(start, stop)
+    if known is None:
+        return None
+    if len(known.track) < len(clip) or tuple(known.labels.shape[1:]) != clip.size:
+        raise VidvtonError(
+            f"what is known of {pair.person} is {len(known.track)} frames of {tuple(known.labels.shape[1:])}, and the clip "
+            f"{len(clip)} of {clip.size}"
+        )
+    return known if bool(known.track.present.any()) else None
+
+
+def _dress(
+    clip: Clip, known: Known | None, garments: tuple[Garment, ...], size: tuple[int, int], region: Tensor | None
+) -> _Dressed:
+    if known is None:
+        return _dress_by_estimators(clip, garments, size, region)
+    crops = plan_crops(known.track, clip.size)
+    view = crop_view(torch.from_numpy(crops.boxes), clip.size, size)
+    if region is None:
+        region = known.region
+    if region is None:
+        region = make_agnostic(clip, PersonTrack(known.track, known.labels), _category(garments)).region
+    labels = [_cut_labels(known.labels[t].numpy(), crops.boxes[t], crops.sizes[t]) for t in range(len(clip))]
+    outfit = _fit_known(clip, known, crops, labels, garments)
+    warped = torch.zeros(len(clip), 4, *size)
+    for t in range(len(clip)):
+        if bool(known.track.present[t]):
+            warped[t] = _draw(outfit, t, as_arrays(clip.frames)[t], labels[t], crops, t, view)
+    return _Dressed(known.track, view, region, warped)
+
+
+def _category(garments: tuple[Garment, ...]) -> str:
+    kinds = {g.category for g in garments}
+    return kinds.pop() if len(kinds) == 1 else "full"
+
+
+def _dress_by_estimators(clip: Clip, garments: tuple[Garment, ...], size: tuple[int, int], region: Tensor | None) -> _Dressed:
+    with tempfile.TemporaryDirectory(prefix="vidvton-prepare-") as folder:
+        work = Path(folder)
+        for _ in analyse_clip(lambda start: iter([clip.window(start, len(clip))]), clip.size, work):
+            pass
+        analysis = load_analysis(work, clip.size)
+        view = crop_view(torch.from_numpy(analysis.crops.boxes), clip.size, size)
+        frames = as_arrays(clip.frames)
+        warped = torch.zeros(len(clip), 4, *size)
+        placed_labels = np.zeros((len(clip), *clip.size), np.uint8)
+        for shot in analysis.shots:
+            outfit = None if shot.body is None else fit_shot(analysis, shot, garments)
+            for t, labels in enumerate(analysis.labels(shot.start, shot.stop), shot.start):
+                placed_labels[t] = placed(labels, analysis.crops.boxes[t], clip.size)
+                if outfit is not None and bool(analysis.track.present[t]):
+                    warped[t] = _draw(outfit, t - shot.start, frames[t], labels, analysis.crops, t, view)
+        if region is None:
+            person = PersonTrack(analysis.track, torch.from_numpy(placed_labels))
+            region = make_agnostic(clip, person, _category(garments)).region
+        return _Dressed(analysis.track, view, region, warped)
+
+
+def _fit_known(clip: Clip, known: Known, crops: Crops, labels: list[np.ndarray], garments: tuple[Garment, ...]) -> Outfit:
+    """The garments fitted to a clip of one shot whose joints and labels are known."""
+    pose = crops.pose(known.track, 0, len(clip))
+    points, yaw = pose.keypoints.numpy(), pose.yaw.numpy()
+    present = known.track.present.numpy()
+    measure = BodyMeasure.stack([measure_frame(points[t], labels[t], bool(present[t])) for t in range(len(clip))])
+    body = solve_body(measure, points, yaw)
+    rows = np.flatnonzero(present)
+    rows = rows[np.unique(np.linspace(0, len(rows) - 1, min(SAMPLES, len(rows))).round().astype(int))]
+    frames = as_arrays(clip.frames)
+    pictures = np.stack([cut(frames[t], crops.boxes[t], crops.sizes[t]) for t in rows])
+    albedo = learn_albedo(pictures, np.stack([labels[t] for t in rows]))
+
+    def motion() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for t in range(len(clip)):
+            yield cell_flow(known.motion[t], crops.boxes[t], crops.sizes[t], FLOW_STEP), labels[t]
+
+    zoom = float((crops.boxes[0, 3] - crops.boxes[0, 1]) / crops.sizes[0, 0])
+    return fit_outfit(
+        garments, body, albedo, body.keypoints, pose.depth.numpy(), yaw, zoom=zoom,
+        motion=None if known.motion is None else motion, flow_step=FLOW_STEP,
+    )  # fmt: skip
+
+
+def _cut_labels(labels: np.ndarray, box: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Labels inside `box` at (height, width) `size`, nearest."""
+    rows, columns = (
+        (low + (np.arange(n) + 0.5) * (high - low) / n).astype(int)
+        for n, low, high in ((size[0], box[1], box[3]), (size[1], box[0], box[2]))
+    )
+    return np.ascontiguousarray(labels[rows][:, columns])
+
+
+def _draw(outfit: Outfit, row: int, frame: np.ndarray, labels: np.ndarray, crops: Crops, t: int, view: View) -> Tensor:
+    """[4, h, w] float32: the new cloth alone in frame `t` of the clip (`row` of its shot), colour times alpha and alpha, in the
+    view."""
+    box = crops.boxes[t]
+    size = int(box[3] - box[1]), int(box[2] - box[0])
+    small = np.ascontiguousarray(cut(frame, box, labels.shape))
+    colour, cover = flatten(outfit.draw(row, small, labels, size), size)
+    whole = torch.zeros(4, *frame.shape[:2])
+    whole[:, box[1] : box[3], box[0] : box[2]] = torch.cat([colour * cover, cover])
+    return view.window(t, t + 1).apply(whole[None])[0]
+
+
+def _runs(track: PoseTrack, shortest: int) -> list[tuple[int, int]]:
+    """Runs of frames of one shot that show the person."""
+    present, shots = track.present.tolist(), track.shots.tolist()
+    runs: list[tuple[int, int]] = []
+    for t, here in enumerate(present):
+        if here and runs and runs[-1][1] == t and shots[t] == shots[t - 1]:
+            runs[-1] = (runs[-1][0], t + 1)
+        elif here:
+            runs.append((t, t + 1))
+    return [run for run in runs if run[1] - run[0] >= shortest]
+
+
+def _scene(
+    name: str, group: str, clip: Clip, truth: Clip, dressed: _Dressed, garments: tuple[Garment, ...], first: int, last: int
+) -> Scene:
+    view = dressed.view.window(first, last)
+    height, width = view.size
+
+    def stored(frames: Tensor) -> Tensor:
+        return (view.apply(frames[first:last], fill=GREY) * 255).round().to(torch.uint8)
+
+    after = stored(truth.frames)
+    points = dressed.track.keypoints[first:last].clone()
+    points[..., :2] = view.points(points[..., :2]) * points.new_tensor([width, height])
+    points = torch.where(points[..., 2:] > 0, points, torch.zeros(()))
+    warped = dressed.warped[first:last]
+    alpha = warped[:, 3:]
+    # Where there is no cloth the garment's own colour stands: compression has no edge to blur there.
+    fabric = garments[0].fabric[None, :, None, None]
+    colour = torch.where(alpha > 1 / 64, warped[:, :3] / alpha.clamp_min(1e-6), fabric)
+    return Scene(
+        name=name,
+        group=group,
+        truth=after,
+        source=after if truth is clip else stored(clip.frames),
+        region=view.apply(dressed.region[first:last]) > 0.5,
+        keypoints=points,
+        warped=(colour.clamp(0, 1) * 255).round().to(torch.uint8),
+        alpha=(alpha * 255).round().to(torch.uint8),
+        garments=garments,
+    )
