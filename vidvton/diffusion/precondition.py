@@ -49,3 +49,13 @@ def clip(denoise: Denoise, reach: float = 1.0) -> Denoise:
         return denoise(x, sigma).clamp(-reach, reach)
 
     return clipped
+
+
+def inpaint(denoise: Denoise, known: Tensor, region: Tensor) -> Denoise:
+    """`denoise` whose estimate is `known` [B, T, 3, H, W] (-1 to 1) where `region` [B, T, 1, H, W] 0-1 says that nothing is to be
+    generated."""
+
+    def held(x: Tensor, sigma: Tensor) -> Tensor:
+        return known + (denoise(x, sigma) - known) * region
+
+    return held
