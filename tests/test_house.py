@@ -37,7 +37,7 @@ WALLS = {
     "diffusers": ("diffusion", "models.bundle", "models.unet", "pipeline"),
     "einops": ("models",),
     "yaml": ("config",),
-    "pydantic": ("config", "render.settings", "models.config", "train.config", "bench.suite"),
+    "pydantic": ("config", "render.settings", "models.config", "train.config", "train.prepare_settings", "bench.suite"),
     "typer": ("cli",),
     "rich": ("cli", "terminal"),
     "jinja2": ("bench.report",),

@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 
 class Progress(NamedTuple):
-    """`done` of `total` frames of `stage`; `total` is None while nobody can know."""
+    """`done` of `total` frames (or other `unit`s) of `stage`; `total` is None while nobody can know."""
 
     stage: str
     done: int
     total: int | None
+    unit: str = "frames"
 
 
 class Note(NamedTuple):

@@ -44,7 +44,7 @@ class Display:
         if text is not None:
             self.note(Note(text))
             return
-        step = Progress(event.stage, event.done, event.total)  # type: ignore[attr-defined]
+        step = Progress(event.stage, event.done, event.total, getattr(event, "unit", "frames"))  # type: ignore[attr-defined]
         now = time.monotonic()
         fresh = self.last is None or self.last.stage != step.stage
         if fresh:
@@ -116,9 +116,9 @@ class _Bar:
 def describe(step: Progress, pace: Pace) -> str:
     """ "dress 120/500 frames, 31.2 frames/s, 0:12 left" """
     of = "" if step.total is None else f"/{step.total}"
-    parts = [f"{step.stage} {step.done}{of} frames"]
+    parts = [f"{step.stage} {step.done}{of} {step.unit}"]
     if pace.rate is not None:
-        parts.append(f"{pace.rate:.1f} frames/s")
+        parts.append(f"{pace.rate:.1f} {step.unit}/s")
         left = pace.left(step.total)
         if left:
             parts.append(f"{clock(left)} left")
