@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "vidvton"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-GROUND = {"values", "frames", "config", "errors", "progress", "smoothing", "workers"}
+GROUND = {"values", "frames", "config", "errors", "progress", "smoothing", "workers", "allocator"}
 ROOMS = {"media", "people", "garment", "warp", "models", "diffusion", "metrics", "synth"}
 SEEING = {"analysis"}  # what both prepare and an engine stand on
 MEETING = {"prepare", "tryon", "studio", "collate"}
@@ -30,7 +30,7 @@ WALLS = {
     "PIL": ("media", "render.sheet", "garment.sheet", "people.draw"),
     "mediapipe": ("people.mediapipe_*",),
     "cv2": (
-        "media.images", "people", "garment", "warp", "synth", "metrics.flow", "analysis", "render.composite", "render.detail",
+        "media.images", "people", "garment", "warp", "synth", "metrics.flow", "metrics.sift", "analysis", "render.composite", "render.detail",
     ),
     "accelerate": ("train",),
     "xformers": ("models.attention",),

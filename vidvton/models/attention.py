@@ -17,7 +17,7 @@ SCORES_AT_ONCE = 1 << 21
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, *, bias: Tensor | None = None, kind: str = "sdpa") -> Tensor:
-    """softmax(q k^T / sqrt(d) + bias) v, for q [N, heads, L, d], k and v [N, heads, S, d]; bias broadcasts to [N, heads, L, S]."""
+    """softmax(q k^T / sqrt(d) + bias) v: q [N, heads, L, d], k and v [N, heads, S, d], bias broadcasting to [N, heads, L, S]."""
     if kind == "xformers":
         return _xformers(q, k, v, bias)
     plain = q.device.type == "cpu" and q.dtype == torch.bfloat16 and not torch.is_grad_enabled()

@@ -58,8 +58,8 @@ class ModelConfig(Strict):
             raise ValueError(f"widths has {levels} entries, expected at least 3: the last two levels are spatio-temporal")
         if self.strides[0] != 1 or not set(self.strides) <= {1, 2}:
             raise ValueError(f"strides are {list(self.strides)}, expected 1 first and then 1 or 2")
-        if any(width < 8 or width % 8 for width in self.widths + self.encoder_widths):
-            raise ValueError("every width must be a multiple of 8, the number of groups in a group norm")
+        if any(width < 16 or width % 16 for width in self.widths + self.encoder_widths):
+            raise ValueError("every width must be a multiple of 16, the channels of a group in a group norm")
         if min(self.blocks + self.encoder_blocks) < 1:
             raise ValueError("blocks and encoder_blocks must be at least 1")
         if self.widths[-1] % self.head_width:

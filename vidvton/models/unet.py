@@ -15,7 +15,19 @@ from torch.utils.checkpoint import checkpoint
 from ..errors import MisuseError, VidvtonError
 from ..values import GROUPS, POINTS, Conditioning
 from .attention import check_attention
-from .blocks import DiTBlock, Down, Merge, ResBlock, SpaceTimeBlock, TemporalDown, TemporalUp, mapped, picture_of, silu, tokens_of
+from .blocks import (
+    CHANNELS_IN_GROUP,
+    DiTBlock,
+    Down,
+    Merge,
+    ResBlock,
+    SpaceTimeBlock,
+    TemporalDown,
+    TemporalUp,
+    picture_of,
+    silu,
+    tokens_of,
+)
 from .config import ModelConfig
 from .encoders import Encoded, Fourier, GarmentTokens, PictureEncoder, grid_positions, shuffled, unshuffled
 
@@ -36,6 +48,7 @@ class TryOnUNet(ModelMixin, ConfigMixin):
 
     config_name = "config.json"
     _supports_gradient_checkpointing = True
+    to = nn.Module.to  # diffusers' own warns of modules to be kept in float32 where there are none
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -64,7 +77,7 @@ class TryOnUNet(ModelMixin, ConfigMixin):
         self.temporal_up = TemporalUp(widths[-1]) if halved else None
         self.modulation = nn.Linear(vector, 6 * width)
         self.dit = nn.ModuleList(DiTBlock(width, config.heads, config.mlp_ratio) for _ in range(config.dit_blocks))
-        self.norm = nn.GroupNorm(8, widths[0])
+        self.norm = nn.GroupNorm(widths[0] // CHANNELS_IN_GROUP, widths[0])
         self.out = nn.Linear(widths[0], 3 * config.patch**2)
         for layer in (self.modulation, self.out):
             nn.init.zeros_(layer.weight)
