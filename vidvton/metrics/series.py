@@ -1,4 +1,4 @@
-"""What goes into a measurement and what comes out: pieces of clips, series of raw sums and counts, features; aggregation, last."""
+"""What goes into a measurement and what comes out: pieces of clips, series of raw sums and counts, features; aggregation."""
 
 from __future__ import annotations
 
