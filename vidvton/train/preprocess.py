@@ -32,6 +32,8 @@ from .scene import Scene
 
 LARGEST_SIDE = 1280
 """Longer side of the frames worked on; larger sources are brought down to it as they are read."""
+READ_AT_ONCE = 16
+FADED = 0.1  # share of a flat grey over a frame from which it is left out: the warp would stand in it unfaded
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,11 @@ class Shape:
 
 @dataclass(frozen=True)
 class _Dressed:
-    """A piece of a clip, understood: `person`, `crops`, and of each frame the warped garment's colour times alpha and alpha in
-    the `view`, [T, 4, h, w] float32 0-1; `region` in source pixels."""
+    """A piece of a clip, understood: `track` and `region` [T, 1, H, W] in source pixels, `usable` [T] bool the frames that show
+    the person unfaded, and the `warped` garment's colour times alpha and alpha in the `view`, [T, 4, h, w] float32 0-1."""
 
     track: PoseTrack
+    usable: Tensor
     view: View
     region: Tensor
     warped: Tensor
@@ -62,22 +65,36 @@ def prepare_pair(pair: Pair, shape: Shape) -> list[Scene]:
     """
     garment = _read_garment(pair)
     stored = _stored_garment(garment, shape.size)
-    scenes = []
     still = open_clip(pair.person).info.kind == "image"
     known = None if pair.known is None else read_studio(pair.known)
-    for start, clip, truth, region in _pieces(pair, shape.longest):
-        part = _known_of(pair, clip, start, known)
-        dressed = _dress(clip, part, (garment,), shape.size, region)
-        for first, last in _runs(dressed.track, 1 if still else shape.shortest):
-            name = pair.name if still or (first, last) == (0, len(clip)) and not start else f"{pair.name}@{start + first:05d}"
-            scenes.append(_scene(name, pair.group, clip, truth, dressed, (stored,), first, last))
+    pieces = _pieces(pair, shape.longest)
+    if known is not None or (pair.poses and pair.parses):
+        dressed = _dress_known(pair, pieces, known, (garment,), shape.size)
+    else:
+        dressed = _dress_by_estimators(pair, pieces, (garment,), shape.size)
+    scenes = []
+    for piece, found in dressed:
+        for first, last in _runs(found.usable, found.track.shots, 1 if still else shape.shortest):
+            name = pair.name if still else f"{pair.name}@{piece.start + first:05d}"
+            scenes.append(_scene(name, pair.group, piece, found, (stored,), first, last))
     if not scenes:
         raise VidvtonError(f"{pair.person} shows nobody for {shape.shortest} frames on end")
     return scenes
 
 
-def _pieces(pair: Pair, longest: int) -> Iterator[tuple[int, Clip, Clip, Tensor | None]]:
-    """(first frame, clip, truth, region or None) for each piece of the person's clip, all of one size and length."""
+@dataclass(frozen=True)
+class _Piece:
+    """Frames from `start` on of a pair's clip, the `truth` of them (the same clip where it shows the garment), and the `region`
+    [T, 1, H, W] bool that the data set says, None where it says none."""
+
+    start: int
+    clip: Clip
+    truth: Clip
+    region: Tensor | None
+
+
+def _pieces(pair: Pair, longest: int) -> Iterator[_Piece]:
+    """The person's clip in pieces of at most `longest` frames. VidvtonError where clip, truth and region do not match."""
     sources = [_shrunk(open_clip(pair.person).clips(longest))]
     sources.append(_shrunk(open_clip(pair.truth).clips(longest)) if pair.truth else None)
     sources.append(_shrunk(open_clip(pair.region).clips(longest)) if pair.region else None)
@@ -91,15 +108,19 @@ def _pieces(pair: Pair, longest: int) -> Iterator[tuple[int, Clip, Clip, Tensor 
         if truth is not None and truth.size != clip.size:
             raise VidvtonError(f"{pair.truth} is {truth.size[1]}x{truth.size[0]}, {pair.person} {clip.size[1]}x{clip.size[0]}")
         region = None if mask is None else resize(mask.frames[: len(clip)], clip.size).float().mean(1, keepdim=True) > 127
-        yield start, clip, clip if truth is None else truth.window(0, len(clip)), region
+        yield _Piece(start, clip, clip if truth is None else truth.window(0, len(clip)), region)
         start += len(clip)
+
+
+def _working_size(size: tuple[int, int]) -> tuple[int, int]:
+    ratio = min(1.0, LARGEST_SIDE / max(size))
+    return round(size[0] * ratio), round(size[1] * ratio)
 
 
 def _shrunk(clips: Iterator[Clip]) -> Iterator[Clip]:
     for clip in clips:
-        ratio = LARGEST_SIDE / max(clip.size)
-        size = tuple(round(n * ratio) for n in clip.size)
-        yield clip if ratio >= 1 else Clip(resize(clip.frames, size), clip.pts, clip.time_base)
+        size = _working_size(clip.size)
+        yield clip if size == clip.size else Clip(resize(clip.frames, size), clip.pts, clip.time_base)
 
 
 def _read_garment(pair: Pair) -> Garment:
@@ -129,42 +150,42 @@ def _stored_garment(garment: Garment, size: tuple[int, int]) -> Garment:
     )
 
 
-def _known_of(pair: Pair, clip: Clip, start: int, known: Known | None) -> Known | None:
-    """What the data set knows of a piece, None where it must be found out."""
-    stop = start + len(clip)
-    if known is None and len(pair.poses) >= stop and len(pair.parses) >= stop:
+def _known_of(pair: Pair, piece: _Piece, known: Known | None) -> Known:
+    """What the data set knows of a piece. VidvtonError where it does not fit the clip."""
+    start, stop, size = piece.start, piece.start + len(piece.clip), piece.clip.size
+    if known is None:
         forms = {"pose_format": pair.pose_format, "parse_format": pair.parse_format}
-        known = read_known(pair.poses[start:stop], pair.parses[start:stop], clip.size, **forms)
-    elif known is not None:
-        known = known.window(start, stop)
-    if known is None:
-        return None
-    if len(known.track) < len(clip) or tuple(known.labels.shape[1:]) != clip.size:
+        part = read_known(pair.poses[start:stop], pair.parses[start:stop], size, **forms)
+    else:
+        part = known.window(start, stop)
+    if len(part.track) < len(piece.clip) or tuple(part.labels.shape[1:]) != size:
         raise VidvtonError(
-            f"what is known of {pair.person} is {len(known.track)} frames of {tuple(known.labels.shape[1:])}, and the clip "
-            f"{len(clip)} of {clip.size}"
+            f"what is known of {pair.person} is {len(part.track)} frames of {tuple(part.labels.shape[1:])} from frame {start}, "
+            f"and the clip has {len(piece.clip)} of {size}"
         )
-    return known if bool(known.track.present.any()) else None
+    return part
 
 
-def _dress(
-    clip: Clip, known: Known | None, garments: tuple[Garment, ...], size: tuple[int, int], region: Tensor | None
-) -> _Dressed:
-    if known is None:
-        return _dress_by_estimators(clip, garments, size, region)
-    crops = plan_crops(known.track, clip.size)
-    view = crop_view(torch.from_numpy(crops.boxes), clip.size, size)
-    if region is None:
-        region = known.region
-    if region is None:
-        region = make_agnostic(clip, PersonTrack(known.track, known.labels), _category(garments)).region
-    labels = [_cut_labels(known.labels[t].numpy(), crops.boxes[t], crops.sizes[t]) for t in range(len(clip))]
-    outfit = _fit_known(clip, known, crops, labels, garments)
-    warped = torch.zeros(len(clip), 4, *size)
-    for t in range(len(clip)):
-        if bool(known.track.present[t]):
-            warped[t] = _draw(outfit, t, as_arrays(clip.frames)[t], labels[t], crops, t, view)
-    return _Dressed(known.track, view, region, warped)
+def _dress_known(
+    pair: Pair, pieces: Iterator[_Piece], known: Known | None, garments: tuple[Garment, ...], size: tuple[int, int]
+) -> Iterator[tuple[_Piece, _Dressed]]:
+    """Pieces whose joints and labels are known."""
+    for piece in pieces:
+        part, clip = _known_of(pair, piece, known), piece.clip
+        if not bool(part.track.present.any()):
+            continue
+        crops = plan_crops(part.track, clip.size)
+        view = crop_view(torch.from_numpy(crops.boxes), clip.size, size)
+        region = next((r for r in (piece.region, part.region) if r is not None), None)
+        if region is None:
+            region = make_agnostic(clip, PersonTrack(part.track, part.labels), _category(garments)).region
+        labels = [_cut_labels(part.labels[t].numpy(), crops.boxes[t], crops.sizes[t]) for t in range(len(clip))]
+        outfit = _fit_known(clip, part, crops, labels, garments)
+        warped = torch.zeros(len(clip), 4, *size)
+        for t, frame in enumerate(as_arrays(clip.frames)):
+            if bool(part.track.present[t]):
+                warped[t] = _draw(outfit, t, frame, labels[t], crops.boxes[t], view.window(t, t + 1))
+        yield piece, _Dressed(part.track, part.track.present, view, region, warped)
 
 
 def _category(garments: tuple[Garment, ...]) -> str:
@@ -172,26 +193,43 @@ def _category(garments: tuple[Garment, ...]) -> str:
     return kinds.pop() if len(kinds) == 1 else "full"
 
 
-def _dress_by_estimators(clip: Clip, garments: tuple[Garment, ...], size: tuple[int, int], region: Tensor | None) -> _Dressed:
+def _dress_by_estimators(
+    pair: Pair, pieces: Iterator[_Piece], garments: tuple[Garment, ...], size: tuple[int, int]
+) -> Iterator[tuple[_Piece, _Dressed]]:
+    """Pieces of a clip of which nothing is known; it is analysed as a whole, for a person's back is told from their front by what
+    they did before."""
+
+    def source(start: int) -> Iterator[Clip]:
+        return _shrunk(open_clip(pair.person).clips(READ_AT_ONCE, start=start))
+
+    info = open_clip(pair.person).info
     with tempfile.TemporaryDirectory(prefix="vidvton-prepare-") as folder:
         work = Path(folder)
-        for _ in analyse_clip(lambda start: iter([clip.window(start, len(clip))]), clip.size, work):
+        for _ in analyse_clip(source, _working_size(info.size), work):
             pass
-        analysis = load_analysis(work, clip.size)
-        view = crop_view(torch.from_numpy(analysis.crops.boxes), clip.size, size)
-        frames = as_arrays(clip.frames)
-        warped = torch.zeros(len(clip), 4, *size)
-        placed_labels = np.zeros((len(clip), *clip.size), np.uint8)
-        for shot in analysis.shots:
-            outfit = None if shot.body is None else fit_shot(analysis, shot, garments)
-            for t, labels in enumerate(analysis.labels(shot.start, shot.stop), shot.start):
-                placed_labels[t] = placed(labels, analysis.crops.boxes[t], clip.size)
-                if outfit is not None and bool(analysis.track.present[t]):
-                    warped[t] = _draw(outfit, t - shot.start, frames[t], labels, analysis.crops, t, view)
-        if region is None:
-            person = PersonTrack(analysis.track, torch.from_numpy(placed_labels))
-            region = make_agnostic(clip, person, _category(garments)).region
-        return _Dressed(analysis.track, view, region, warped)
+        analysis = load_analysis(work, _working_size(info.size), rate=float(info.rate) or 25.0)
+        outfits = {shot.start: fit_shot(analysis, shot, garments) for shot in analysis.shots if shot.body is not None}
+        boxes = analysis.crops.boxes
+        for piece in pieces:
+            clip, start = piece.clip, piece.start
+            stop = start + len(clip)
+            track = analysis.track.window(start, stop)
+            view = crop_view(torch.from_numpy(boxes[start:stop]), clip.size, size)
+            usable, frames = track.present.clone(), as_arrays(clip.frames)
+            warped = torch.zeros(len(clip), 4, *size)
+            whole = np.zeros((len(clip), *clip.size), np.uint8)
+            for k, labels in enumerate(analysis.labels(start, stop)):
+                t = start + k
+                shot = next(s for s in analysis.shots if s.start <= t < s.stop)
+                whole[k] = placed(labels, boxes[t], clip.size)
+                faded = shot.fade is not None and shot.fade[t - shot.start] > FADED
+                usable[k] &= shot.start in outfits and not faded
+                if bool(usable[k]):
+                    warped[k] = _draw(outfits[shot.start], t - shot.start, frames[k], labels, boxes[t], view.window(k, k + 1))
+            region = piece.region
+            if region is None:
+                region = make_agnostic(clip, PersonTrack(track, torch.from_numpy(whole)), _category(garments)).region
+            yield piece, _Dressed(track, usable, view, region, warped)
 
 
 def _fit_known(clip: Clip, known: Known, crops: Crops, labels: list[np.ndarray], garments: tuple[Garment, ...]) -> Outfit:
@@ -227,24 +265,22 @@ def _cut_labels(labels: np.ndarray, box: np.ndarray, size: np.ndarray) -> np.nda
     return np.ascontiguousarray(labels[rows][:, columns])
 
 
-def _draw(outfit: Outfit, row: int, frame: np.ndarray, labels: np.ndarray, crops: Crops, t: int, view: View) -> Tensor:
-    """[4, h, w] float32: the new cloth alone in frame `t` of the clip (`row` of its shot), colour times alpha and alpha, in the
-    view."""
-    box = crops.boxes[t]
+def _draw(outfit: Outfit, row: int, frame: np.ndarray, labels: np.ndarray, box: np.ndarray, view: View) -> Tensor:
+    """[4, h, w] float32: the new cloth alone in one frame (`row` of its shot) whose crop is `box`, colour times alpha and alpha,
+    in the frame's `view`."""
     size = int(box[3] - box[1]), int(box[2] - box[0])
     small = np.ascontiguousarray(cut(frame, box, labels.shape))
     colour, cover = flatten(outfit.draw(row, small, labels, size), size)
-    whole = torch.zeros(4, *frame.shape[:2])
-    whole[:, box[1] : box[3], box[0] : box[2]] = torch.cat([colour * cover, cover])
-    return view.window(t, t + 1).apply(whole[None])[0]
+    whole = torch.zeros(1, 4, *frame.shape[:2])
+    whole[0, :, box[1] : box[3], box[0] : box[2]] = torch.cat([colour * cover, cover])
+    return view.apply(whole)[0]
 
 
-def _runs(track: PoseTrack, shortest: int) -> list[tuple[int, int]]:
-    """Runs of frames of one shot that show the person."""
-    present, shots = track.present.tolist(), track.shots.tolist()
+def _runs(usable: Tensor, shots: Tensor, shortest: int) -> list[tuple[int, int]]:
+    """Runs of usable frames of one shot."""
     runs: list[tuple[int, int]] = []
-    for t, here in enumerate(present):
-        if here and runs and runs[-1][1] == t and shots[t] == shots[t - 1]:
+    for t, (here, shot) in enumerate(zip(usable.tolist(), shots.tolist())):
+        if here and runs and runs[-1][1] == t and shot == int(shots[t - 1]):
             runs[-1] = (runs[-1][0], t + 1)
         elif here:
             runs.append((t, t + 1))
@@ -252,7 +288,7 @@ def _runs(track: PoseTrack, shortest: int) -> list[tuple[int, int]]:
 
 
 def _scene(
-    name: str, group: str, clip: Clip, truth: Clip, dressed: _Dressed, garments: tuple[Garment, ...], first: int, last: int
+    name: str, group: str, piece: _Piece, dressed: _Dressed, garments: tuple[Garment, ...], first: int, last: int
 ) -> Scene:
     view = dressed.view.window(first, last)
     height, width = view.size
@@ -260,7 +296,7 @@ def _scene(
     def stored(frames: Tensor) -> Tensor:
         return (view.apply(frames[first:last], fill=GREY) * 255).round().to(torch.uint8)
 
-    after = stored(truth.frames)
+    after = stored(piece.truth.frames)
     points = dressed.track.keypoints[first:last].clone()
     points[..., :2] = view.points(points[..., :2]) * points.new_tensor([width, height])
     points = torch.where(points[..., 2:] > 0, points, torch.zeros(()))
@@ -273,7 +309,7 @@ def _scene(
         name=name,
         group=group,
         truth=after,
-        source=after if truth is clip else stored(clip.frames),
+        source=after if piece.truth is piece.clip else stored(piece.clip.frames),
         region=view.apply(dressed.region[first:last]) > 0.5,
         keypoints=points,
         warped=(colour.clamp(0, 1) * 255).round().to(torch.uint8),
