@@ -21,7 +21,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, *, bias: Tensor | None = None, kind:
     if kind == "xformers":
         return _xformers(q, k, v, bias)
     plain = q.device.type == "cpu" and q.dtype == torch.bfloat16 and not torch.is_grad_enabled()
-    if plain:  # bfloat16 SDPA on CPUs converts block by block and loses to two matrix products
+    if plain or q.is_meta:  # bfloat16 SDPA on CPUs converts block by block and loses to two matrix products
         return _plain(q, k, v, bias)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
 
@@ -34,7 +34,7 @@ def _plain(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
     queries = length if samples > 1 else max(1, SCORES_AT_ONCE // (heads * sources))
     if samples >= n and queries >= length:
         return torch.matmul(_softmax(torch.matmul(q, k.transpose(-1, -2)), bias), v)
-    out = torch.empty(n, heads, length, v.shape[3], dtype=v.dtype)
+    out = torch.empty(n, heads, length, v.shape[3], dtype=v.dtype, device=v.device)
     for i in range(0, n, samples):
         part = slice(i, i + samples)
         here = bias if bias is None or bias.shape[0] == 1 else bias[part]

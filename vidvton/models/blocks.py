@@ -55,7 +55,8 @@ class ResBlock(nn.Module):
         """x [N, C, h, w], embedding [N, E]."""
         scale, shift = self.film(embedding)[:, :, None, None].chunk(2, dim=1)
         h = self.conv1(silu(self.norm1(x)))
-        h = torch.addcmul(shift, self.norm2(h), scale + 1)
+        h = self.norm2(h)
+        h = torch.addcmul(shift, h, scale + 1, out=None if torch.is_grad_enabled() else h)
         return plus(self.conv2(silu(h)), x)
 
 

@@ -83,7 +83,17 @@ class ModelConfig(Strict):
         """Attention heads of a DiT block."""
         return self.widths[-1] // self.head_width
 
+    def for_frames(self, frames: int) -> ModelConfig:
+        """The network of the training stage with this many frames (Fashion-VDM, progressive temporal training): one frame is the
+        image network, fewer frames than the network is meant for do without temporal down and up."""
+        changes: dict[str, object] = {"frames": frames}
+        if frames == 1:
+            changes["temporal"] = False
+        if frames < self.frames:
+            changes["temporal_stride"] = 1
+        return self.model_copy(update=changes)
+
     @property
     def image(self) -> ModelConfig:
         """The image network of the same sizes: no temporal layers."""
-        return self.model_copy(update={"temporal": False, "temporal_stride": 1, "frames": 1})
+        return self.for_frames(1)

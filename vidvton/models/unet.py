@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -93,7 +94,7 @@ class TryOnUNet(ModelMixin, ConfigMixin):
     def from_config(cls, config: dict[str, Any], return_unused_kwargs: bool = False, **kwargs: Any) -> Any:
         """diffusers' way of making a model of a configuration's dictionary (keys with a leading underscore are its own)."""
         plain = {key: value for key, value in dict(config).items() if not key.startswith("_")}
-        model = cls(ModelConfig.model_validate_json(_json(plain)))
+        model = cls(ModelConfig.model_validate_json(json.dumps(plain)))
         return (model, kwargs) if return_unused_kwargs else model
 
     def use_attention(self, kind: str) -> None:
@@ -131,7 +132,7 @@ class TryOnUNet(ModelMixin, ConfigMixin):
             sample=sample,
             layout=layout,
             garments=garments,
-            filled=None if bool(filled.all()) else filled,
+            filled=None if filled.is_meta or bool(filled.all()) else filled,
         )
 
     def _sample_vector(self, c: Conditioning) -> Tensor:
@@ -306,9 +307,3 @@ class _aboard:
     def __exit__(self, *error: object) -> None:
         if self.wanted:
             self.part.to(self.home)
-
-
-def _json(data: dict[str, Any]) -> str:
-    import json
-
-    return json.dumps(data)
