@@ -61,8 +61,8 @@ class ResBlock(nn.Module):
 
 
 class TemporalLayers(nn.Module):
-    """What inflation adds to a block, on its result z0: a 3-D convolution as a spatial and a temporal factor, z2 = z0 + gate * z1,
-    then temporal attention with rotary positions, z = z2 + gate * z3 (Fashion-VDM, architecture figure). Gates start at zero.
+    """What inflation adds to a block, on its result z0: a 3-D convolution as a spatial and a temporal factor, z2 = z0 + gate *
+    z1, then temporal attention with rotary positions, z = z2 + gate * z3 (Fashion-VDM, architecture figure). Gates start at zero.
 
     The factors meet at an inner width below the level's own, as in R(2+1)D: the temporal layers stay a fraction of the whole.
     """
@@ -231,8 +231,8 @@ class DiTBlock(nn.Module):
         garments: tuple[Tensor, Tensor],
         biases: tuple[Tensor | None, Tensor | None],
     ) -> Tensor:
-        """x and person [B * T, h * w, C]; modulation [B * T, 6 * C]; layout and garments (K, V) [B, heads, S, d]; biases [B, S'] of
-        self- and cross-attention, None where every slot is filled."""
+        """x and person [B * T, h * w, C]; modulation [B * T, 6 * C]; layout and garments (K, V) [B, heads, S, d]; biases [B, S']
+        of self- and cross-attention, None where every slot is filled."""
         shift1, scale1, gate1, shift3, scale3, gate3 = modulation.unflatten(1, (6, -1)).add(self.table).unsqueeze(2).unbind(1)
         h = torch.addcmul(shift1, self.norm1(x), scale1 + 1)
         x = torch.addcmul(x, gate1, self._self_attention(h, layout, biases[0]))

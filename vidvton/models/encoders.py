@@ -187,8 +187,8 @@ class Encoded:
         return replace(self, person=self.person + offsets.to(self.person.dtype))
 
     def biases(self, tokens: int) -> tuple[Tensor | None, Tensor | None]:
-        """Additive masks [B, S] of self-attention (`tokens` of the frame, then layout) and cross-attention (nothing, then garments);
-        None where every slot is filled."""
+        """Additive masks [B, S] of self-attention (`tokens` of the frame, then layout) and cross-attention (nothing, then
+        garments); None where every slot is filled."""
         if self.filled is None:
             return None, None
         slots = self.filled.shape[1]

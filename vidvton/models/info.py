@@ -32,8 +32,8 @@ PARTS = {
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes at one precision: `weights`; `encoded` what `encode` leaves of a window; `peak` the largest sum of weights, inputs and
-    activations alive at once in one step of a window (libraries' own workspace comes on top)."""
+    """Bytes at one precision: `weights`; `encoded` what `encode` leaves of a window; `peak` the largest sum of weights, inputs
+    and activations alive at once in one step of a window (libraries' own workspace comes on top)."""
 
     weights: int
     encoded: int

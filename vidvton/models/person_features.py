@@ -1,5 +1,5 @@
-"""Person features tuned to one person (M&M VTO 2.4): every weight stays as it is, only offsets to the person encoder's feature maps
-are optimised, which brings back what the agnostic frames hide (body shape, tattoos) in a small file.
+"""Person features tuned to one person (M&M VTO 2.4): every weight stays as it is, only offsets to the person encoder's feature
+maps are optimised, which brings back what the agnostic frames hide (body shape, tattoos) in a small file.
 
 For a clip the offsets are of low rank in time: frame t adds sum_r mix[t, r] * maps[r]. One map shared by all frames (rank 1, all
 ones) could not follow a person who moves, for the features are aligned with pixels; a map of its own for every frame would
@@ -23,7 +23,7 @@ from .encoders import Encoded
 
 @dataclass(frozen=True)
 class PersonFeatures:
-    """Offsets to person features: `maps` [R, S, C] float32 at the DiT's grid of S tokens, `mix` [T, R] float32 one row a frame."""
+    """Offsets to person features: `maps` [R, S, C] float32 at the DiT's grid of S tokens, `mix` [T, R] float32 a row a frame."""
 
     maps: Tensor
     mix: Tensor
@@ -59,8 +59,8 @@ def save_features(features: PersonFeatures, path: Path) -> None:
 
 
 def load_features(path: Path) -> PersonFeatures:
-    """The offsets in a file that `save_features` wrote. MisuseError where it cannot be read or holds something else, VidvtonError for
-    NaN."""
+    """The offsets in a file that `save_features` wrote. MisuseError where it cannot be read or holds something else, VidvtonError
+    for NaN."""
     try:
         tensors = load_file(path)
         features = PersonFeatures(tensors["maps"], tensors["mix"])

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from diffusers.configuration_utils import ConfigMixin
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
@@ -43,8 +42,8 @@ class TryOnUNet(ModelMixin, ConfigMixin):
     part of the video network's.
 
     `frames_at_a_time` bounds how many frames the spatial layers hold at once (None: all); `gradient_checkpointing` computes
-    blocks again in the backward pass instead of keeping them; `offload_encoders` keeps the encoders off the device between calls of
-    `encode`.
+    blocks again in the backward pass instead of keeping them; `offload_encoders` keeps the encoders off the device between calls
+    of `encode`.
     """
 
     config_name = "config.json"
@@ -154,7 +153,7 @@ class TryOnUNet(ModelMixin, ConfigMixin):
         return vector + self.image(embedding)
 
     def predict(self, x: Tensor, noise_level: Tensor, encoded: Encoded) -> Tensor:
-        """v, eps or x0 (as `config.prediction` says), shaped and typed like x [B, T, 3, H, W] (-1 to 1 scale); noise_level [B] 0-1.
+        """v, eps or x0 (as `config.prediction` says), shaped and typed like x [B, T, 3, H, W] in -1 to 1; noise_level [B] 0-1.
 
         One frame takes the image path: every temporal layer is skipped.
         """
@@ -163,8 +162,8 @@ class TryOnUNet(ModelMixin, ConfigMixin):
         if encoded.stem.shape[:2] != (b, t):
             raise VidvtonError(f"x has {b} samples of {t} frames, the encoded conditioning {list(encoded.stem.shape[:2])}")
         kind = self.stem.weight.dtype
-        # The pose joins every spatial layer: a vector that is constant over a frame, concatenated and convolved, is a linear layer
-        # of it added to all pixels.
+        # The pose joins every spatial layer: a vector that is constant over a frame, concatenated and convolved, is a linear
+        # layer of it added to all pixels.
         vector = silu((self.level(noise_level) + encoded.sample)[:, None] + encoded.pose)
         frames, known = x.flatten(0, 1), encoded.stem.flatten(0, 1)
         vectors = [vector.flatten(0, 1)]
