@@ -28,6 +28,7 @@ from .diffusion.schedule import Schedule
 from .diffusion.windows import WindowPlan, plan_windows, windowed
 from .errors import VidvtonError
 from .frames import to_uint8
+from .models.person_features import PersonFeatures
 from .progress import Progress
 from .values import GROUPS, Conditioning
 
@@ -119,25 +120,35 @@ def denoiser(model: Network, encoded_of: EncodedOf, sampling: Sampling, conditio
     return inpaint(clip(guide(denoise_given, sampling.weights, sampling.order)), known, conditioning.region.to(known))
 
 
-def encode(model: Network, conditioning: Conditioning, given: tuple[str, ...]) -> Any:
-    """What the encoders of `model` say of `conditioning` with the groups `given` alone."""
+def encode(model: Network, conditioning: Conditioning, given: tuple[str, ...], person: PersonFeatures | None = None) -> Any:
+    """What the encoders of `model` say of `conditioning` with the groups `given` alone; `person` are features tuned to the person
+    of these very frames."""
     withheld = tuple(name for name in GROUPS if name not in given)
-    return model.encode(conditioning.to(model.device, model.dtype).drop(withheld))
+    encoded = model.encode(conditioning.to(model.device, model.dtype).drop(withheld))
+    if person is None or "person" not in given:
+        return encoded
+    return encoded.with_person_features(person.offsets().to(model.device))
 
 
 @torch.inference_mode()
 def generate(
-    model: Network, conditioning: Conditioning, sampling: Sampling, *, start: Tensor | None = None, first_frame: int = 0
+    model: Network,
+    conditioning: Conditioning,
+    sampling: Sampling,
+    *,
+    start: Tensor | None = None,
+    first_frame: int = 0,
+    person: PersonFeatures | None = None,
 ) -> Iterator[Tensor]:
     """Frames [B, T, 3, H, W] float32 0-1 after each step, in memory; the last are the result.
 
     `start` [B, T, 3, H, W] -1 to 1 is what a run with `sampling.strength` under 1 starts from (None: the warped garment over the
-    agnostic frames). Noise is that of frames `first_frame` onwards. VidvtonError where memory runs out.
+    agnostic frames). Noise is that of frames `first_frame` onwards. `person` as in `encode`. VidvtonError where memory runs out.
     """
     with memory_told(sampling):
         batch, frames, size = len(conditioning.agnostic), conditioning.num_frames, conditioning.size
         conditioning = augmented(conditioning, sampling, first_frame)
-        encoded = {given: encode(model, conditioning, given) for given in sampling.givens}
+        encoded = {given: encode(model, conditioning, given, person) for given in sampling.givens}
 
         def of_window(a: int, b: int) -> Denoise:
             return denoiser(model, lambda given: encoded[given].window(a, b), sampling, conditioning.window(a, b))
@@ -192,10 +203,12 @@ def _memory_sentence(sampling: Sampling) -> str:
 
 class TryOn:
     """Frames `span` (start, stop) of one shot sampled by way of `folder`, which nobody else may use and which belongs to this
-    model, these conditions and this `sampling`."""
+    model, these conditions and this `sampling`. `person` are features tuned to the person of the clip, a row for every frame."""
 
-    def __init__(self, source: Source, span: tuple[int, int], folder: Path, sampling: Sampling) -> None:
-        self._source, self._folder, self._sampling = source, folder, sampling
+    def __init__(
+        self, source: Source, span: tuple[int, int], folder: Path, sampling: Sampling, *, person: PersonFeatures | None = None
+    ) -> None:
+        self._source, self._folder, self._sampling, self._person = source, folder, sampling, person
         self.start, self.stop = span
         self._plan = sampling.plan(self.stop - self.start)
 
@@ -213,7 +226,8 @@ class TryOn:
         self._folder.mkdir(parents=True, exist_ok=True)
         with memory_told(self._sampling):
             features = _Features(self._folder / "features", model, self._sampling)
-            yield from features.fill(self._plan, self._conditions)
+            person = None if self._person is None else self._person.window(self.start, self.stop)
+            yield from features.fill(self._plan, self._conditions, person)
             yield from self._sample(model, features)
         shutil.rmtree(self._folder / "features", ignore_errors=True)
 
@@ -329,7 +343,9 @@ class _Features:
         self._kind: Any = None
         self._held: dict[tuple[int, tuple[str, ...]], Any] = {}
 
-    def fill(self, plan: WindowPlan, conditions: Callable[[int, int], Conditioning]) -> Iterator[Progress]:
+    def fill(
+        self, plan: WindowPlan, conditions: Callable[[int, int], Conditioning], person: PersonFeatures | None
+    ) -> Iterator[Progress]:
         """Encode what is missing."""
         self._folder.mkdir(exist_ok=True)
         for index, (start, stop) in enumerate(plan):
@@ -339,7 +355,7 @@ class _Features:
                 if path.exists() and self._kind is not None:
                     continue
                 conditioning = conditions(start, stop) if conditioning is None else conditioning
-                encoded = encode(self._model, conditioning, given)
+                encoded = encode(self._model, conditioning, given, person and person.window(start, stop))
                 self._kind = type(encoded)
                 if len(plan) == 1:
                     self._held[index, given] = encoded

@@ -40,7 +40,34 @@ def render(
             metavar="WHO", help="Whom to dress: largest, a number from the left (1, 2, ...), or x,y in pixels [default: largest]"
         ),
     ] = None,
-    engine: Annotated[str | None, typer.Option(metavar="WORD", help="auto or warp [default: auto]")] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(metavar="WORD", help="auto, warp or diffusion; auto is diffusion where there is a model [default: auto]"),
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="A trained model for the diffusion engine [default: the shipped one]")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(metavar="NUMBER", help="Sampling steps of the diffusion engine [default: 8]")
+    ] = None,
+    guidance: Annotated[
+        str | None,
+        typer.Option(metavar="W[,W,W,W]", help="Weight of all conditions, or of none, person, garment, pose [default: 1]"),
+    ] = None,
+    strength: Annotated[
+        float | None,
+        typer.Option(metavar="0-1", help="Noise to start from: 1 all, less keeps more of the warped garment [default: 1]"),
+    ] = None,
+    precision: Annotated[str | None, typer.Option(metavar="WORD", help="auto, fp32, bf16 or fp16 [default: auto]")] = None,
+    attention: Annotated[str | None, typer.Option(metavar="WORD", help="sdpa or xformers [default: sdpa]")] = None,
+    device: Annotated[str | None, typer.Option(metavar="WORD", help="auto, cpu, cuda or cuda:N [default: auto]")] = None,
+    window: Annotated[
+        int | None,
+        typer.Option(metavar="FRAMES", help="Frames sampled at once; less needs less memory [default: the model's]"),
+    ] = None,
+    person_features: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Features of this person from `vidvton model tune` [default: none]")
+    ] = None,
     codec: Annotated[
         str | None, typer.Option(metavar="WORD", help="h264, hevc, vp9, av1 or ffv1 (lossless) [default: h264]")
     ] = None,
@@ -88,7 +115,19 @@ def render(
 
     video = {"codec": codec, "crf": crf, "preset": preset}
     limits = {"max_pixels": max_pixels, "max_seconds": max_seconds}
-    settings = _settings(config, {"engine": engine, "who": who, "seed": seed, "video": video, "limits": limits})
+    diffusion = {
+        "model": None if model is None else str(model),
+        "steps": steps,
+        "guidance": None if guidance is None else _weights(guidance),
+        "strength": strength,
+        "precision": precision,
+        "attention": attention,
+        "device": device,
+        "window": window,
+        "person_features": None if person_features is None else str(person_features),
+    }
+    groups = {"video": video, "limits": limits, "diffusion": diffusion}
+    settings = _settings(config, {"engine": engine, "who": who, "seed": seed, **groups})
     request = RenderRequest(
         source=clip,
         garments=tuple(garment),
@@ -107,6 +146,17 @@ def render(
         _print_plan(plan, as_json=as_json)
         return
     _carry_out(plan, as_json=as_json, quiet=quiet)
+
+
+def _weights(text: str) -> list[float]:
+    """Guidance weights from `2` (nothing 1, every group 2) or `1,1,3,1`."""
+    from ..errors import MisuseError
+
+    try:
+        weights = [float(part) for part in text.split(",")]
+    except ValueError:
+        raise MisuseError(f"guidance is {text!r}, expected one number or four with commas between (1,1,3,1)") from None
+    return [1.0, *weights * 3] if len(weights) == 1 else weights
 
 
 def _settings(config: Path | None, options: dict[str, object]) -> RenderSettings:

@@ -15,11 +15,11 @@ from ..media.info import ClipInfo, Limits
 from ..media.reader import open_clip
 from ..media.segments import check_output
 from ..values import CATEGORIES, Garment
+from .checkpoint import Checkpoint, choose_engine
 from .report import SourceFacts
 from .resume import Grid, identify, peek_work, was_published
 from .settings import RenderSettings
 
-ENGINES = ("warp",)
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm")
 
 
@@ -54,6 +54,7 @@ class RenderPlan:
     overwrite: bool
     notes: tuple[str, ...] = ()
     segments_done: int | None = None
+    checkpoint: Checkpoint | None = None
     source: SourceFacts = field(init=False)
 
     def __post_init__(self) -> None:
@@ -73,7 +74,12 @@ class RenderPlan:
         for path, garment in zip(self.request.garments, self.garments):
             cut = [str(value) for value in (garment.layout.sleeve, garment.layout.leg) if value]
             rows.append(("garment", f"{path}: {garment.category}" + (f" ({', '.join(cut)})" if cut else "")))
-        rows += [("engine", self.engine), ("person", self.settings.who)]
+        rows.append(("engine", self.engine))
+        if self.checkpoint is not None:
+            height, width = self.checkpoint.config.size
+            how = f"{height}x{width} on {self.checkpoint.device} in {self.checkpoint.precision}"
+            rows.append(("model", f"{self.checkpoint.folder}: {how}, {self.settings.diffusion.steps} steps"))
+        rows.append(("person", self.settings.who))
         if self.request.preview is not None:
             rows.append(("output", f"{self.output}: a sheet of {self.request.preview} frames"))
         elif source.kind == "video":
@@ -97,6 +103,7 @@ class RenderPlan:
                 for path, garment in zip(self.request.garments, self.garments)
             ],
             "engine": self.engine,
+            "model": None if self.checkpoint is None else str(self.checkpoint.folder),
             "output": str(self.output),
             "work": str(self.work),
             "segments_done": self.segments_done,
@@ -122,11 +129,14 @@ def make_plan(request: RenderRequest) -> RenderPlan:
             raise MisuseError(f"there is no garment picture {path}; give a picture of a garment")
     output = _output_of(request)
     work = request.work if request.work is not None else output.with_name(f".{output.name}.work")
+    engine, checkpoint = choose_engine(settings)
+    model = None if checkpoint is None else checkpoint.identity
     identity = {
         "version": __version__,
         "source": identify(request.source),
         "garments": [{**identify(path), "category": category} for path, category in zip(request.garments, categories)],
         "settings": settings.model_dump(mode="json"),
+        "model": model,
         "layout": "side by side" if request.side_by_side else "result",
     }
     overwrite = request.overwrite or was_published(work, identity, output)
@@ -138,9 +148,8 @@ def make_plan(request: RenderRequest) -> RenderPlan:
         if info.kind == "video":
             check_output(output, info, codec=settings.video.codec, audio_from=request.source, overwrite=overwrite)
     garments = tuple(read_garment(path, category, settings) for path, category in zip(request.garments, categories))
-    engine = ENGINES[0] if settings.engine == "auto" else settings.engine
     done = peek_work(work, identity)
-    return RenderPlan(request, info, garments, output, work, engine, identity, overwrite, notes, done)
+    return RenderPlan(request, info, garments, output, work, engine, identity, overwrite, notes, done, checkpoint)
 
 
 def read_garment(path: Path, category: str | None, settings: RenderSettings) -> Garment:

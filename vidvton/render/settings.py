@@ -47,16 +47,82 @@ class WarpSettings(Strict):
     """Width in pixels of that crop."""
 
 
+class DiffusionSettings(Strict):
+    """The diffusion engine's own."""
+
+    model: str | None = None
+    """Folder of a trained model; None takes the one that ships, where one does."""
+    steps: int = Field(8, ge=1, le=1000)
+    """Sampling steps; more are better and slower."""
+    sampler: Literal["ddim", "dpm++", "unipc"] = "dpm++"
+    guidance: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0)
+    """Weights of split guidance: nothing given, then each group of `order` as it is added. Equal neighbours save an evaluation,
+    all 1 is no guidance."""
+    order: tuple[Literal["person", "garment", "pose"], ...] = ("person", "garment", "pose")
+    strength: float = Field(1.0, gt=0, le=1)
+    """Noise level 0-1 to start from: 1 is pure noise, less keeps more of the warp engine's result and needs fewer steps."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Numbers the network computes in; auto is bf16 on a GPU, else fp32. fp16 is for GPUs only."""
+    attention: Literal["sdpa", "xformers"] = "sdpa"
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N; auto takes a GPU where there is one."""
+    window: int | None = Field(None, ge=1, le=4096)
+    """Frames sampled at once; None takes what the model was made for. Less needs less memory."""
+    overlap: int | None = Field(None, ge=0, le=4095)
+    """Frames that a window shares with the next; None takes a quarter of it."""
+    frames_at_a_time: int | None = Field(None, ge=1)
+    """Frames the network's spatial layers hold at once; None takes a whole window. Less needs less memory."""
+    offload_encoders: bool = False
+    """Whether the encoders leave the GPU once they have run."""
+    augmentation: float = Field(0.0, ge=0, le=1)
+    """Level of the noise on what the network is shown."""
+    hint: bool = True
+    """Whether the network is shown the warped garment."""
+    detail: bool = True
+    """Whether fine detail comes from the warped garment and the source where the network agrees with them."""
+    person_features: str | None = None
+    """A file of `vidvton model tune` for this clip."""
+
+    @field_validator("guidance")
+    @classmethod
+    def _guidance_counts(cls, weights: tuple[float, ...]) -> tuple[float, ...]:
+        if len(weights) != 4 or not any(weights):
+            raise ValueError("expected 4 weights that are not all 0: nothing given, then each group of order")
+        return weights
+
+    @field_validator("order")
+    @classmethod
+    def _order_is_whole(cls, order: tuple[str, ...]) -> tuple[str, ...]:
+        if sorted(order) != ["garment", "person", "pose"]:
+            raise ValueError("expected person, garment and pose, each once")
+        return order
+
+    @field_validator("device")
+    @classmethod
+    def _device_is_known(cls, device: str) -> str:
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
+            raise ValueError("expected auto, cpu, cuda or cuda:N")
+        return device
+
+    @model_validator(mode="after")
+    def _overlap_fits(self) -> DiffusionSettings:
+        if self.overlap is not None and self.window is not None and self.overlap >= self.window:
+            raise ValueError(f"overlap {self.overlap} is out of range for windows of {self.window} frames, expected less")
+        return self
+
+
 class RenderSettings(Strict):
     """Everything that decides what a render looks like, besides the clip and the garments."""
 
-    engine: Literal["auto", "warp"] = "auto"
+    engine: Literal["auto", "warp", "diffusion"] = "auto"
+    """`auto` is diffusion where a model is given or ships, else warp."""
     who: str = "largest"
     """Whom to dress: `largest`, a number counted from the left starting at 1, or a point `x,y` in pixels of the first frame."""
     seed: int = Field(0, ge=0, lt=2**63)
     video: VideoSettings = VideoSettings()
     limits: LimitSettings = LimitSettings()
     warp: WarpSettings = WarpSettings()
+    diffusion: DiffusionSettings = DiffusionSettings()
 
     @field_validator("who")
     @classmethod
