@@ -40,6 +40,7 @@ WALLS = {
         "analysis",
         "render.composite",
         "render.detail",
+        "render.conditions",
     ),
     "accelerate": ("train",),
     "xformers": ("models.attention",),
