@@ -59,10 +59,10 @@ def draw_curves(curves: Sequence[Curve], *, label: str, scale: float = 1.0) -> s
     for tick in ticks:
         y = py(tick)
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<text class="tick" x="{_LEFT - 6}" y="{y + 3.5:.1f}" text-anchor="end">{number(tick)}</text>')
+        parts.append(f'<text class="tick" x="{_LEFT - 6}" y="{y + 3.5:.1f}" text-anchor="end">{_tick(tick)}</text>')
     for tick in nice_ticks(x0, x1, about=6):
         if x0 <= tick <= x1 + 1e-9:
-            parts.append(f'<text class="tick" x="{px(tick):.1f}" y="{_HEIGHT - 8}" text-anchor="middle">{number(tick)} s</text>')
+            parts.append(f'<text class="tick" x="{px(tick):.1f}" y="{_HEIGHT - 8}" text-anchor="middle">{_tick(tick)} s</text>')
     for curve in curves:
         path = _path(*_thinned(curve.x, curve.y * scale), px, py)
         parts.append(f'<path class="line {curve.colour}" d="{path}"><title>{escape(curve.name)}</title></path>')
@@ -109,6 +109,10 @@ def nice_ticks(low: float, high: float, *, about: int = 4) -> list[float]:
     step = next(s * power for s in (1, 2, 2.5, 5, 10) if s * power >= raw * 0.999)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return [round(k * step, 12) for k in range(first, last + 1)]
+
+
+def _tick(value: float) -> str:
+    return f"{value:.6g}".replace("-", "−")
 
 
 def number(value: float) -> str:

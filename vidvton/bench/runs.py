@@ -20,7 +20,7 @@ from ..errors import MisuseError
 from ..metrics.distribution import distance
 from ..metrics.series import Features
 from ..metrics.table import METRICS
-from ..progress import Note, Progress
+from ..progress import Note
 from ..workers import worker_count
 from .cases import Case, list_cases
 from .clip import check_metrics, check_weights
@@ -58,32 +58,35 @@ def plan_suite(suite: Suite, home: Path) -> Plan:
     return Plan(cases, jobs, tuple(job for job in jobs if not is_done(job)))
 
 
-def run_suite(suite: Suite, home: Path, *, command: list[str], workers: int = 0) -> Generator[Progress | Note, None, BenchResult]:
+def run_suite(suite: Suite, home: Path, *, command: list[str], workers: int = 0) -> Generator[Note, None, BenchResult]:
     """Runs what is not done yet in the folder `home`, telling progress; writes result.json, report.html and report.md there and
     returns the result. Stopped or killed and called again, it goes on; failed rows are tried again."""
     plan = plan_suite(suite, home)
     home.mkdir(parents=True, exist_ok=True)
     with _alone(home):
-        done = len(plan.jobs) - len(plan.left)
-        if done:
-            yield Note(f"{done} of {len(plan.jobs)} jobs are done already in {home}")
+        done, total = len(plan.jobs) - len(plan.left), len(plan.jobs)
+        yield Note(f"{done} of {total} jobs are done already in {home}" if done else f"{total} jobs, all in {home}")
         count = workers or suite.workers or worker_count()
-        yield Progress("jobs", done, len(plan.jobs))
         for stage in ("film", None):
             jobs = [j for j in plan.left if (j.stage == "film") == (stage == "film")]
             jobs = [j for j in jobs if stage == "film" or _is_ready(j)]
             for job in _run(jobs, count):
-                note = read_note(job)
-                if note is not None and note.get("failure"):
-                    row = note["failure"]
-                    yield Note(f"failed: {row['case']}, {row['method']} ({row['stage']}): {row['sentence']}")
                 done += 1
-                yield Progress("jobs", done, len(plan.jobs))
+                yield Note(f"{done} of {total}: {_told(job)}")
         result = gather(suite, plan, home, command)
         write_result(home / "result.json", result)
         write_html(home / "report.html", result, home / "pictures")
         write_markdown(home / "report.md", result)
     return result
+
+
+def _told(job: Job) -> str:
+    """What came of a job, in a few words."""
+    note = read_note(job) or {}
+    if row := note.get("failure"):
+        return f"failed: {row['case']}, {row['method']} ({row['stage']}): {row['sentence']}"
+    done = {"film": "made ready", "controls": "controls measured"}.get(job.stage)
+    return f"{job.case.name}: {done or f'{job.method.name} measured'}"
 
 
 @contextlib.contextmanager

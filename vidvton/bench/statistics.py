@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,9 @@ LEVEL, COMPARE_LEVEL = 0.95, 0.99
 """Of an interval in a table; of one that must say "more than noise" among the many rows of a comparison."""
 RESAMPLES = 4000
 BLOCK = 8
-"""Frames that are drawn together where there is only one clip: neighbouring frames are no independent evidence."""
+"""Frames that are drawn together inside a clip: neighbouring frames are no independent evidence."""
+FEW = 5
+"""Clips from which on a difference is judged over clips; below, over the frames of these clips."""
 
 
 @dataclass(frozen=True)
@@ -38,40 +40,46 @@ class Interval:
         return self.known and not self.low <= value <= self.high
 
 
-NOTHING = Interval(float("nan"), float("nan"), float("nan"), 0)
+NAN = float("nan")
+NOTHING = Interval(NAN, NAN, NAN, 0)
 
 
 def bootstrap_mean(values: np.ndarray, *, level: float = LEVEL, seed: int = 0, resamples: int = RESAMPLES) -> Interval:
-    """The mean of `values` [n] (NaN left out) with its percentile bootstrap interval (Efron and Tibshirani 1993, chapter 13),
-    widened by sqrt(n / (n - 1)) about the mean: with few clips the plain one is too narrow by that much. Same seed, same
-    bounds."""
+    """The mean of `values` [n] (NaN left out) with its percentile bootstrap interval (Efron and Tibshirani 1993, chapter 13).
+    Same seed, same bounds. With few values it is too narrow: below FEW nothing is concluded from it."""
     values = np.asarray(values, np.float64)
     values = values[~np.isnan(values)]
-    if not len(values):
-        return NOTHING
-    mean = float(values.mean())
     if len(values) < 2:
-        return Interval(mean, float("nan"), float("nan"), len(values))
+        return Interval(float(values.mean()), float("nan"), float("nan"), 1) if len(values) else NOTHING
     draws = np.random.default_rng(seed).integers(0, len(values), (resamples, len(values)))
-    return _interval(values[draws].mean(1), mean, len(values), level)
+    return _interval(values[draws].mean(1), float(values.mean()), len(values), level)
 
 
-def bootstrap_blocks(values: np.ndarray, *, level: float = LEVEL, seed: int = 0, resamples: int = RESAMPLES) -> Interval:
-    """The mean of a clip's frames [n] with a moving-block bootstrap interval (Kuensch 1989): for one clip alone."""
-    values = np.asarray(values, np.float64)
-    values = values[~np.isnan(values)]
-    if len(values) < 3 * BLOCK:
-        return Interval(float(values.mean()) if len(values) else float("nan"), float("nan"), float("nan"), len(values))
-    blocks = -(-len(values) // BLOCK)
-    starts = np.random.default_rng(seed).integers(0, len(values) - BLOCK + 1, (resamples, blocks))
-    drawn = values[(starts[..., None] + np.arange(BLOCK)).reshape(resamples, -1)[:, : len(values)]]
-    return _interval(drawn.mean(1), float(values.mean()), len(values) // BLOCK, level)
+def bootstrap_blocks(clips: Sequence[np.ndarray], *, level: float = LEVEL, seed: int = 0, resamples: int = RESAMPLES) -> Interval:
+    """The mean over a few clips of their means over frames [n] each, with a moving-block bootstrap interval (Kuensch 1989) over
+    the frames inside each clip: what can be said of these very clips. No bounds where a clip has under three blocks."""
+    rng, means, total = np.random.default_rng(seed), [], []
+    for values in clips:
+        values = np.asarray(values, np.float64)
+        values = values[~np.isnan(values)]
+        if not len(values):
+            continue
+        means.append(float(values.mean()))
+        if len(values) >= 3 * BLOCK:
+            starts = rng.integers(0, len(values) - BLOCK + 1, (resamples, -(-len(values) // BLOCK)))
+            rows = (starts[..., None] + np.arange(BLOCK)).reshape(resamples, -1)[:, : len(values)]
+            total.append(values[rows].mean(1))
+    if not means:
+        return NOTHING
+    mean = float(np.mean(means))
+    if len(total) < len(means):
+        return Interval(mean, float("nan"), float("nan"), len(means))
+    return _interval(np.mean(total, axis=0), mean, len(means), level)
 
 
 def _interval(means: np.ndarray, mean: float, count: int, level: float) -> Interval:
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    wider = math.sqrt(count / (count - 1))
-    return Interval(mean, mean + (float(low) - mean) * wider, mean + (float(high) - mean) * wider, count)
+    return Interval(mean, float(low), float(high), count)
 
 
 def cost(metric: Metric, value: np.ndarray, source: np.ndarray) -> np.ndarray:
@@ -79,6 +87,24 @@ def cost(metric: Metric, value: np.ndarray, source: np.ndarray) -> np.ndarray:
     if metric.better == NEARER_SOURCE:
         return np.abs(value - source)
     return -value if metric.better == HIGHER else value
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One metric of one output, and of the source in its place (None: not measured)."""
+
+    series: Series
+    source: Series | None
+
+    @property
+    def score(self) -> float:
+        """The clip's score."""
+        return score(self.series)
+
+    @property
+    def own(self) -> float:
+        """The source's score, NaN for none."""
+        return NAN if self.source is None else score(self.source)
 
 
 @dataclass(frozen=True)
@@ -111,24 +137,21 @@ class Row:
 def summarise(result: BenchResult, set_name: str) -> tuple[Row, ...]:
     """Every metric and place that was measured on the cases of one set, in the order of the table of metrics."""
     cases = [c.name for c in result.cases if c.set == set_name]
-    found: dict[tuple[str, str], dict[str, tuple[np.ndarray, np.ndarray]]] = {}
+    found: dict[tuple[str, str], dict[str, dict[str, Measured]]] = {}
     for clip in result.clips:
         if clip.case not in cases:
             continue
-        at = cases.index(clip.case)
+        own = {(s.name, s.where): s for s in clip.series if s.of == "source"}
         for series in clip.series:
-            if series.of not in ("output", "source"):
-                continue
-            per_method = found.setdefault((series.name, series.where), {})
-            pair = per_method.setdefault(clip.method, (np.full(len(cases), np.nan), np.full(len(cases), np.nan)))
-            pair[series.of == "source"][at] = score(series)
-    order = [m.name for m in result.methods]
+            key = series.name, series.where
+            if series.of == "output":
+                found.setdefault(key, {}).setdefault(clip.method, {})[clip.case] = Measured(series, own.get(key))
     rows = []
     for name, where in sorted(found, key=_order):
         metric, methods = find_metric(name), found[name, where]
-        costs = {m: cost(metric, *methods[m]) for m in order if m in methods}
-        ranks = rank_methods(costs)
-        rows.append(Row(metric, where, tuple(_cell(m, *methods[m], ranks[m]) for m in order if m in methods)))
+        ranks = rank_methods(metric, methods)
+        cells = (_cell(m.name, methods[m.name], cases, ranks[m.name]) for m in result.methods if m.name in methods)
+        rows.append(Row(metric, where, tuple(cells)))
     return tuple(rows)
 
 
@@ -136,37 +159,62 @@ def _order(key: tuple[str, str]) -> tuple[int, int]:
     return [m.name for m in METRICS].index(key[0]), ("region", "background", "frame").index(key[1])
 
 
-def _cell(method: str, clips: np.ndarray, sources: np.ndarray, rank: int | None) -> Cell:
+def _cell(method: str, found: Mapping[str, Measured], cases: list[str], rank: int | None) -> Cell:
+    clips = np.array([found[c].score if c in found else np.nan for c in cases])
+    sources = np.array([found[c].own if c in found else np.nan for c in cases])
     return Cell(
         method, bootstrap_mean(clips), bootstrap_mean(sources), bootstrap_mean(clips - sources), clips, sources, rank
     )  # fmt: skip
 
 
-def rank_methods(costs: Mapping[str, np.ndarray]) -> dict[str, int | None]:
-    """Rank 1, 2, ... of each method by its costs per clip [n] (the same clips in the same order, NaN: not measured).
+def rank_methods(metric: Metric, methods: Mapping[str, Mapping[str, Measured]]) -> dict[str, int | None]:
+    """Rank 1, 2, ... of each method (its measurements by case); None where nothing was measured.
 
-    A method's rank is one more than the number of methods that are better beyond noise: their paired differences' bootstrap
-    interval excludes zero. Methods that cannot be told apart share a rank. With one clip there is no noise to measure, and the
-    plain order counts.
+    A method's rank is one more than the number of methods that are better beyond noise on the cases both have. Methods that
+    cannot be told apart share a rank.
     """
     ranks: dict[str, int | None] = {}
-    for mine, own in costs.items():
-        if np.isnan(own).all():
+    for mine, own in methods.items():
+        if all(math.isnan(m.score) for m in own.values()):
             ranks[mine] = None
             continue
-        ranks[mine] = 1 + sum(_beats(theirs, own) for other, theirs in costs.items() if other != mine)
+        ranks[mine] = 1 + sum(_beats(metric, theirs, own) for other, theirs in methods.items() if other != mine)
     return ranks
 
 
-def _beats(theirs: np.ndarray, own: np.ndarray) -> bool:
-    difference = own - theirs
-    difference = difference[~np.isnan(difference)]
-    if not len(difference):
-        return False
-    if len(difference) == 1:
-        return bool(difference[0] > 0)
-    interval = bootstrap_mean(difference)
-    return interval.low > 0
+def _beats(metric: Metric, theirs: Mapping[str, Measured], own: Mapping[str, Measured]) -> bool:
+    pairs = [(theirs[case], own[case]) for case in theirs if case in own]
+    return judge_pairs(metric, pairs, level=LEVEL)[1].low > 0
+
+
+def judge_pairs(metric: Metric, pairs: Sequence[tuple[Measured, Measured]], *, level: float) -> tuple[Interval, Interval]:
+    """(difference second - first, how much worse the second is) over the same cases, each with its interval: over clips from FEW
+    clips on, else over the frames of these clips, else without bounds."""
+    pairs = [(a, b) for a, b in pairs if not math.isnan(a.score) and not math.isnan(b.score)]
+    a, b = (np.array([p[k].score for p in pairs]) for k in (0, 1))
+    own_a, own_b = (np.array([p[k].own for p in pairs]) for k in (0, 1))
+    harm = cost(metric, b, own_b) - cost(metric, a, own_a)
+    if len(pairs) >= FEW:
+        return bootstrap_mean(b - a, level=level), bootstrap_mean(harm, level=level)
+    if not pairs:
+        return NOTHING, NOTHING
+    frames = [_by_frame(metric, *pair) for pair in pairs]
+    if any(f is None for f in frames):
+        return Interval(float((b - a).mean()), NAN, NAN, len(pairs)), Interval(float(harm.mean()), NAN, NAN, len(pairs))
+    return bootstrap_blocks([f[0] for f in frames], level=level), bootstrap_blocks([f[1] for f in frames], level=level)
+
+
+def _by_frame(metric: Metric, a: Measured, b: Measured) -> tuple[np.ndarray, np.ndarray] | None:
+    """(difference, how much worse) frame by frame; None where the two were measured on other frames."""
+    if not np.array_equal(a.series.frames, b.series.frames):
+        return None
+    one, two = per_frame(a.series), per_frame(b.series)
+    if metric.better != NEARER_SOURCE:
+        return two - one, cost(metric, two, two) - cost(metric, one, one)
+    # Of a mean that must be near the source's mean: every frame counts as far as it moves the clip's own mean the wrong way.
+    side = np.sign(b.score - b.own), np.sign(a.score - a.own)
+    base = per_frame(a.source) if a.source is not None else np.full(len(one), NAN)
+    return two - one, side[0] * (two - base) - side[1] * (one - base)
 
 
 BETTER, WORSE, MOVED, NOISE, SAME = "better", "worse", "moved", "within noise", "the same"
@@ -188,43 +236,39 @@ class Change:
 
 
 def compare_results(before: BenchResult, after: BenchResult) -> tuple[Change, ...]:
-    """What changed from one result to the other, on the cases they share, method by method of the same name (where each has but
-    one method, those two, whatever their names)."""
+    """What changed from one result to the other, on the cases they share (same name and same source), method by method of the
+    same name (where each has but one method, those two, whatever their names)."""
     names = [(m.name, m.name) for m in before.methods if any(m.name == n.name for n in after.methods)]
     if not names and len(before.methods) == len(after.methods) == 1:
         names = [(before.methods[0].name, after.methods[0].name)]
-    changes = []
+    shared, changes = _shared_cases(before, after), []
     for old, new in names:
-        pairs = [
-            (a, b) for a in before.clips for b in after.clips if a.method == old and b.method == new and a.case == b.case
-        ]  # fmt: skip
+        first = {c.case: c for c in before.clips if c.method == old}
+        pairs = [(first[c.case], c) for c in after.clips if c.method == new and c.case in first and c.case in shared]
         keys = {(s.name, s.where) for a, _ in pairs for s in a.series if s.of == "output"}
         for name, where in sorted(keys, key=_order):
-            series = [(a.find(name, where), b.find(name, where), a.find(name, where, of="source")) for a, b in pairs]
-            series = [(a, b, s) for a, b, s in series if a is not None and b is not None]
+            series = [
+                (a.find(name, where), b.find(name, where), a.find(name, where, of="source"), b.find(name, where, of="source"))
+                for a, b in pairs
+            ]
+            series = [row for row in series if row[0] is not None and row[1] is not None]
             if series:
                 changes.append(_change(new if old == new else f"{old} to {new}", name, where, series))
     return tuple(changes)
 
 
-def _change(method: str, name: str, where: str, series: list[tuple[Series, Series, Series | None]]) -> Change:
+def _shared_cases(before: BenchResult, after: BenchResult) -> set[str]:
+    """Names of cases that both have, without those whose source files are known to differ."""
+    sources = {c.name: c.hashes.get("source") for c in before.cases}
+    return {c.name for c in after.cases if c.name in sources and sources[c.name] in (None, c.hashes.get("source"))}
+
+
+def _change(method: str, name: str, where: str, series: list[tuple[Series, Series, Series | None, Series | None]]) -> Change:
     metric = find_metric(name)
-    a, b = (np.array([score(row[k]) for row in series]) for k in (0, 1))
-    source = np.array([float("nan") if row[2] is None else score(row[2]) for row in series])
-    if len(series) > 1:
-        values, worse = b - a, cost(metric, b, source) - cost(metric, a, source)
-        difference, harm = (bootstrap_mean(v, level=COMPARE_LEVEL) for v in (values, worse))
-    else:
-        x, y, s = series[0]
-        one, two = per_frame(x), per_frame(y)
-        alike = len(one) == len(two) and np.array_equal(x.frames, y.frames)
-        base = per_frame(s) if s is not None and len(s.frames) == len(one) else np.full(len(one), np.nan)
-        if alike:
-            difference = bootstrap_blocks(two - one, level=COMPARE_LEVEL)
-            harm = bootstrap_blocks(cost(metric, two, base) - cost(metric, one, base), level=COMPARE_LEVEL)
-        else:
-            difference, harm = bootstrap_mean(b - a), bootstrap_mean(cost(metric, b, source) - cost(metric, a, source))
-    return Change(method, metric, where, len(series), _mean(a), _mean(b), difference, _verdict(difference, harm))
+    pairs = [(Measured(a, own_a), Measured(b, own_b)) for a, b, own_a, own_b in series]
+    difference, harm = judge_pairs(metric, pairs, level=COMPARE_LEVEL)
+    before, after = (_mean(np.array([p[k].score for p in pairs])) for k in (0, 1))
+    return Change(method, metric, where, len(series), before, after, difference, _verdict(difference, harm))
 
 
 def _mean(values: np.ndarray) -> float:

@@ -114,7 +114,7 @@ def clip(
         return
     with tempfile.TemporaryDirectory(prefix="vidvton-bench-") as folder:
         work = Path(folder)
-        found = measure_pair(request, settings, work / "work", work / "pictures", case=output.stem)
+        found = measure_pair(request, settings, work / "work", work / "pictures", case=source.stem)
         result = _as_result(found, output)
         _write_clip_reports(result, work / "pictures", html=html, json_file=json_file, markdown=markdown, overwrite=overwrite)
     if json_file is None or str(json_file) != "-":
