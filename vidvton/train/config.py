@@ -52,8 +52,8 @@ class Recipe(Strict):
     `batch` is samples per step over all processes, worked off in `accumulate` parts on each. `rate` is the learning rate, reached
     after `warmup` steps and, with `decay` cosine, falling to `final_rate` times itself by the stage's end. `trains` says which
     layers learn; of the first `temporal_first` steps only the temporal ones do. `images` is the share of steps spent on single
-    frames in a video stage, with `image_batch` samples (0: as `batch`). `noise_low` and `noise_high` bound the noise level (as
-    the network sees it, 0-1); `noise_power` above 1 moves draws towards pure noise. `stride` is the largest step between frames
+    frames in a video stage, with `image_batch` samples (0: as `batch`). `noise_low` and `noise_high` bound the schedule's time
+    (1 is pure noise); `noise_power` above 1 moves draws towards it. `stride` is the largest step between frames
     of a window.
     """
 
@@ -102,7 +102,8 @@ class Stage(Recipe):
 
 class Studio(Strict):
     """A set of made clips, to be made and prepared on first use, for runs that need no data of their own: `clips` in training and
-    `held_out` in validation, `frames` long at `size`."""
+    `held_out` in validation, `frames` long at `size`; with `variants` the person is also filmed in another garment, which is what
+    the network is then shown."""
 
     folder: str
     clips: int = Field(default=24, ge=1)
@@ -110,12 +111,26 @@ class Studio(Strict):
     frames: int = Field(default=64, ge=1)
     size: tuple[int, int] = (256, 192)
     seed: int = Field(default=0, ge=0)
+    variants: bool = True
+
+
+class Augment(Strict):
+    """What may happen to a sample; the words of `vidvton.train.augmentation.Augmentation`."""
+
+    flips: bool = True
+    crops: float = Field(default=0.1, ge=0, le=0.5)
+    colour: float = Field(default=0.0, ge=0, le=1)
+    light: float = Field(default=0.0, ge=0, le=1)
+    noise: float = Field(default=0.0, ge=0, le=1)
+    grow: float = Field(default=0.02, ge=0, le=0.2)
+    shrink: float = Field(default=0.003, ge=0, le=0.2)
 
 
 class Data(Strict):
     """Prepared folders (`vidvton prepare`), relative to the configuration's own folder: `train`, `validation` (held out) and
     `images` (single frames mixed in; none: single frames of `train`). `studio` makes both where `train` is empty. `workers` load
-    samples beside each process; `bad_share` of unreadable samples is an error."""
+    samples beside each process; more than `bad_share` of unreadable samples is an error. `garments` is how many garments a sample
+    can hold; `hint` shows the network the warp engine's result."""
 
     train: tuple[str, ...] = ()
     validation: tuple[str, ...] = ()
@@ -123,9 +138,9 @@ class Data(Strict):
     studio: Studio | None = None
     workers: int = Field(default=1, ge=0, le=64)
     bad_share: float = Field(default=0.01, ge=0, le=1)
-    flips: bool = True
-    crops: float = Field(default=0.1, ge=0, le=0.5)
-    colour: float = Field(default=0.0, ge=0, le=1)
+    garments: int = Field(default=1, ge=1, le=3)
+    hint: bool = True
+    augment: Augment = Augment()
 
     @model_validator(mode="after")
     def _some(self) -> Data:

@@ -12,6 +12,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from vidvton.diffusion.noise import generator_for
+
 from .config import Stage
 from .stages import image_steps, is_image_step
 
@@ -20,11 +22,6 @@ def key(*parts: int | str) -> int:
     """63 bits from words and numbers, the same everywhere: the seed of one draw. Different parts give unrelated seeds."""
     text = "/".join(str(part) for part in parts)
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
-
-
-def generator(*parts: int | str) -> torch.Generator:
-    """A CPU generator seeded with `key(*parts)`: draws do not depend on the device the network runs on."""
-    return torch.Generator().manual_seed(key(*parts))
 
 
 @dataclass(frozen=True)
@@ -67,11 +64,11 @@ def share_of(slots: list[Slot], *, rank: int, world_size: int, accumulate: int) 
     return [slots[(part * world_size + rank) * size :][:size] for part in range(accumulate)]
 
 
-def draw_levels(seed: int, stage: Stage, number: int, step: int, batch: int) -> Tensor:
-    """The noise levels (0-1, as the network sees them) of all samples of a step, [batch] float32: evenly spaced over the stage's
-    range from one random offset and shuffled, so that every step sees low and high noise (VDM's low-discrepancy sampler, Kingma
-    et al. 2021, appendix I.1)."""
-    source = generator(seed, "level", number, step)
+def draw_times(seed: int, stage: Stage, number: int, step: int, batch: int) -> Tensor:
+    """The schedule's times (0-1, 1 is pure noise) of all samples of a step, [batch] float32: evenly spaced over the stage's range
+    from one random offset and shuffled, so that every step sees low and high noise (VDM's low-discrepancy sampler, Kingma et al.
+    2021, appendix I.1)."""
+    source = generator_for(seed, "time", number, step)
     offset = torch.rand(1, generator=source, dtype=torch.float64)
     spread = (offset + torch.arange(batch, dtype=torch.float64) / batch) % 1
     spread = spread[torch.randperm(batch, generator=source)]
@@ -81,15 +78,15 @@ def draw_levels(seed: int, stage: Stage, number: int, step: int, batch: int) -> 
 
 def draw_withheld(stage: Stage, slot: Slot) -> Tensor:
     """Which condition groups this sample goes without, [3] bool in the order of GROUPS."""
-    chance = torch.rand(3, generator=generator(slot.seed, "withheld"), dtype=torch.float64)
+    chance = torch.rand(3, generator=generator_for(slot.seed, "withheld"), dtype=torch.float64)
     return chance < torch.tensor(stage.dropout.shares(), dtype=torch.float64)
 
 
 def draw_noise(slot: Slot, shape: tuple[int, ...]) -> Tensor:
     """The noise of this sample, standard normal float32 of `shape` [T, 3, H, W]."""
-    return torch.randn(shape, generator=generator(slot.seed, "noise"))
+    return torch.randn(shape, generator=generator_for(slot.seed, "noise"))
 
 
 def draw_augmentation(stage: Stage, slot: Slot) -> float:
     """How strongly this sample's agnostic frames and garments are noised, from 0 to the stage's `augmentation`, uniformly."""
-    return stage.augmentation * torch.rand(1, generator=generator(slot.seed, "augmentation"), dtype=torch.float64).item()
+    return stage.augmentation * torch.rand(1, generator=generator_for(slot.seed, "augmentation"), dtype=torch.float64).item()

@@ -36,6 +36,22 @@ def first_step(stages: Sequence[Stage], number: int) -> int:
     return sum(stage.steps for stage in stages[:number])
 
 
+def work_left(stages: Sequence[Stage], step: int) -> float:
+    """Pixels still to be trained on after `step`: what the time left is proportional to, near enough."""
+    left = 0.0
+    for number, stage in enumerate(stages):
+        steps = stage.steps - min(max(step - first_step(stages, number), 0), stage.steps)
+        left += steps * work(stage)
+    return left
+
+
+def work(stage: Stage) -> float:
+    """Pixels a mean step of `stage` trains on."""
+    images = 1.0 if stage.frames == 1 else stage.images
+    samples = (1 - images) * stage.batch * stage.frames + images * (stage.image_batch or stage.batch)
+    return samples * stage.size[0] * stage.size[1]
+
+
 def only_temporal(stage: Stage, step: int) -> bool:
     """Whether only temporal layers learn at step `step` of `stage`."""
     return stage.trains == "temporal" or step < stage.temporal_first

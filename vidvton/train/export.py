@@ -1,0 +1,52 @@
+"""From a checkpoint to a model that renders: the averaged weights as a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vidvton.models.bundle import ModelCard, save_bundle
+from vidvton.models.config import ModelConfig
+from vidvton.models.unet import TryOnUNet
+
+from .checkpoint import TensorFile, read_facts
+from .plan import Plan
+
+
+def export_model(checkpoint: Path, plan: Plan, folder: Path) -> None:
+    """Writes the averaged weights of `checkpoint` (its own, where no average was kept) as a bundle to `folder`, replacing an
+    older one when it is whole."""
+    facts = read_facts(checkpoint)
+    settings = ModelConfig.model_validate_json(_json(facts["architecture"]))
+    try:
+        stored = TensorFile(checkpoint, "ema")
+    except FileNotFoundError:
+        stored = TensorFile(checkpoint, "model")
+    with torch.random.fork_rng(devices=[]):
+        network = TryOnUNet(settings)
+    network.load_state_dict({name: stored.whole(name) for name in stored.names()})
+    save_bundle(network, folder, card_of(facts, plan), overwrite=True)
+
+
+def card_of(facts: Mapping[str, Any], plan: Plan) -> ModelCard:
+    """The model card: where in its training the model stands, on what data, and at which size it was trained last."""
+    stage = next(stage for stage in plan.config.stages if stage.name == facts["stage"])
+    height, width = stage.size
+    position = {"step": facts["step"], "of": plan.config.total_steps, "stage": stage.name, "frames": stage.frames}
+    position |= {"height": height, "width": width, "seed": plan.config.seed}
+    hint = "with" if plan.config.data.hint else "without"
+    return ModelCard(
+        name=Path(plan.config.model).stem,
+        position=position,
+        data=f"{len(plan.sets.clips)} clips, {hint} the warp engine's hint",
+        notes=f"{facts['counts']['updates']} updates in {plan.config.precision}, averaged weights",
+    )
+
+
+def _json(data: dict) -> str:
+    import json
+
+    return json.dumps(data)

@@ -1,0 +1,79 @@
+"""How a run was started: one process, or many under torchrun or accelerate launch; what they compute in and who they tell."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+from vidvton.errors import MisuseError
+
+from .processes import Processes
+
+TRACKERS = ("tensorboard", "wandb")
+_KINDS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Launch:
+    """The processes of a run and accelerate's hold on them. `sharded` says that accelerate was told to shard (FSDP)."""
+
+    accelerator: Accelerator
+    processes: Processes
+    sharded: bool = False
+    tracking: bool = False
+
+    def track(self, values: Mapping[str, Any], step: int) -> None:
+        """Tells the tracker, if there is one."""
+        if self.tracking:
+            self.accelerator.log(dict(values), step=step)
+
+    def end(self) -> None:
+        """Closes the tracker and takes leave of the other processes."""
+        self.accelerator.end_training()
+
+
+def launch(*, tracker: str | None = None, out: Path | None = None, settings: Mapping[str, Any] | None = None) -> Launch:
+    """Joins the other processes, if any, and opens `tracker` (one of TRACKERS) below `out`. MisuseError for a tracker that is not
+    known or not installed."""
+    if tracker is not None:
+        if tracker not in TRACKERS:
+            raise MisuseError(f"the tracker {tracker!r} is not known, expected {' or '.join(TRACKERS)}")
+        if importlib.util.find_spec(tracker) is None:
+            raise MisuseError(f"--tracker {tracker} needs the package {tracker}; install it with: pip install 'vidvton[track]'")
+    accelerator = Accelerator(
+        cpu=not torch.cuda.is_available(),
+        mixed_precision="no",  # computing_in does it, the same with and without accelerate
+        log_with=tracker,
+        project_dir=None if out is None else str(out / "tracker"),
+    )
+    processes = Processes(accelerator.process_index, accelerator.num_processes, accelerator.device)
+    if tracker is not None:
+        accelerator.init_trackers("vidvton", config=_flat(settings or {}))
+    # On a CPU accelerate turns FSDP into DDP without a word; the wish stands in the environment all the same.
+    sharded = os.environ.get("ACCELERATE_USE_FSDP", "").lower() in ("1", "true")
+    return Launch(accelerator, processes, sharded, tracker is not None)
+
+
+def computing_in(precision: str, device: torch.device) -> Callable[[], AbstractContextManager]:
+    """Opens the context in which layers compute in `precision` (weights stay float32)."""
+    kind = _KINDS[precision]
+    return nullcontext if kind is None else lambda: torch.autocast(device.type, dtype=kind)
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str | float | int | bool]:
+    """Nested settings as trackers want them: one level, plain values."""
+    out: dict[str, str | float | int | bool] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            out |= _flat(value, f"{prefix}{key}.")
+        else:
+            out[f"{prefix}{key}"] = value if isinstance(value, str | float | int | bool) else str(value)
+    return out
