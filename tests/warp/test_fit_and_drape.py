@@ -135,7 +135,7 @@ def test_the_cloth_follows_the_old_cloths_motion(standing):
     wear = outfit.wears[0]
     row, where = int((still[0, 11, 1] + 0.4 * UNIT) / 4), []
     for t in (3, 6):
-        m = map_panel(wear.fitted[0], t, 0.0, (120, 90), step=4.0, offset=wear.shifts[0][t])
+        m = map_panel(wear.fitted[0], t, 0.0, (120, 90), step=4.0, offset=wear.shifts[0][t].on((120, 90), 4.0))
         inside = np.abs(m.across[row]) < 0.6
         where.append(
             np.interp(160, m.read[row, inside, 0] / (wear.dressing.texture.front.shape[1] / 320), np.flatnonzero(inside))

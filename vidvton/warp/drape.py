@@ -48,7 +48,7 @@ def part_of(m: PanelMap, rows: slice, columns: slice) -> PanelMap:
 def map_panel(
     fitted: FittedPanel, t: int, yaw: float, size: tuple[int, int], *, step: float, offset: np.ndarray | None = None
 ) -> PanelMap:
-    """The panel of frame `t` on a raster of (h, w) `size`; `offset` [rows, columns, 2] shifts the cloth in (across, station)."""
+    """The panel of frame `t` on a raster of (h, w) `size`; `offset` [h, w, 2] shifts the cloth in (across, station)."""
     panel = fitted.panel
     nodes = fitted.nodes(t)
     rows, columns = np.arange(len(fitted.stations)), np.arange(len(WIDE))
@@ -67,8 +67,7 @@ def map_panel(
     share = (station - panel.stations[0]) / max(panel.stations[-1] - panel.stations[0], 1e-6)
     place, height = material, station
     if offset is not None:
-        shift = _read_offset(offset, material, share)
-        place, height = material + shift[..., 0], station + shift[..., 1]
+        place, height = material + offset[..., 0], station + offset[..., 1]
     read = read_lattice(panel, place, height)
     material, share = material.astype(np.float32), share.astype(np.float32)
     return PanelMap(panel.part, read, back, across, station, share, material, np.clip(weight * 4, 0, 1), float(fitted.near[t]))
@@ -112,12 +111,6 @@ def read_lattice(panel: Panel, material: np.ndarray, station: np.ndarray) -> np.
     """Points of the garment picture [h, w, 2] at material coordinates: `material` -1 to 1 across, `station` along."""
     row = np.interp(station, panel.stations, np.arange(len(panel.stations)))
     return read_exactly(panel.lattice, (np.clip(material, -1.02, 1.02) + 1) / 2 * (len(ACROSS) - 1), row)
-
-
-def _read_offset(offset: np.ndarray, material: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """The cloth's shift [h, w, 2] at `material` across and `share` down, from its small grid [rows, columns, 2]."""
-    rows, columns = offset.shape[:2]
-    return read_exactly(offset, (material + 1) / 2 * columns - 0.5, share * rows - 0.5)
 
 
 def enlarge(raster: np.ndarray, size: tuple[int, int]) -> np.ndarray:

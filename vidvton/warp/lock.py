@@ -1,50 +1,82 @@
 """Cloth that does not swim: the garment is held to the motion of the cloth it replaces.
 
 Joints and outlines say where a panel is, shakily; optical flow says how the old cloth's surface moved from one frame to the next,
-precisely. For every cell of a panel the shift (across, along) is found that follows the flow and returns to the fitted place
-slowly: one small banded system per cell over the whole shot (`smoothing.follow`), so past and future count alike and nothing
-lags."""
+precisely. So every panel carries a field of shifts (across, along): what a place showed a frame ago goes where the flow takes it,
+and only a small share of the way back to the fitted place is taken in each frame. Where the panel's cloth is hidden, its
+neighbours' shifts are continued."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from vidvton.smoothing import follow
+from vidvton.values import Part
+from vidvton.warp.body import BARE_ARM, LOWER, UPPER
 from vidvton.warp.drape import PanelMap, map_panel
 from vidvton.warp.fit import FittedPanel
 
-ROWS, COLUMNS = 8, 6
-RETURN = 0.004  # pull back to the fitted place against the flow's pull: a slip fades in about sqrt(1 / RETURN) frames
+RETURN = 0.006  # share of the way back to the fitted place in a frame: more is swimming, less is drift
+NEIGHBOURS = 1.0  # cells over which shifts are averaged: on plain cloth flow is noisy, and its noise would melt the print
+FAINT = 0.02  # weight of what was there before against what is seen around
 LARGEST_STEP = 0.12  # stations or half-widths a frame: more is an occlusion or a wrong flow
-LARGEST_SHIFT = 0.25
+LARGEST_SHIFT = 0.35
+_LEG = np.isin(np.arange(256), [16, 17])
+_CHEST = np.arange(256) == 10
+SURFACE = {
+    Part.TORSO: UPPER | LOWER | _CHEST,
+    Part.SKIRT: UPPER | LOWER | _LEG,
+    Part.LEFT_SLEEVE: UPPER | BARE_ARM,
+    Part.RIGHT_SLEEVE: UPPER | BARE_ARM,
+    Part.LEFT_LEG: LOWER | _LEG,
+    Part.RIGHT_LEG: LOWER | _LEG,
+}
+"""Labels whose motion a panel follows: the old cloth, and the skin that the new one may cover."""
+
+
+@dataclass(frozen=True)
+class Shift:
+    """A panel's shift in one frame: `values` [h, w, 2] float16 in (across, station) on cells of `step` working pixels, the first
+    at `corner` (row, column) of the frame's raster; around, its border is continued."""
+
+    values: np.ndarray
+    corner: tuple[int, int]
+    step: float
+
+    def on(self, size: tuple[int, int], step: float) -> np.ndarray:
+        """[h, w, 2] float32 on a raster of (h, w) `size` with cells of `step` working pixels."""
+        rows, columns = (_weights(n, step / self.step, c, m) for n, c, m in zip(size, self.corner, self.values.shape))
+        return np.stack([rows @ self.values[..., k].astype(np.float32) @ columns.T for k in (0, 1)], -1)
+
+
+def _weights(count: int, ratio: float, start: int, cells: int) -> np.ndarray:
+    """[count, cells] float32: bilinear weights of `cells` cells, the first at `start`, for places `ratio` of a cell apart."""
+    at = np.clip((np.arange(count) + 0.5) * ratio - 0.5 - start, 0, cells - 1)
+    return np.maximum(0, 1 - np.abs(at[:, None] - np.arange(cells))).astype(np.float32)
 
 
 def lock_to_cloth(
     panels: Sequence[FittedPanel], yaw: np.ndarray, motion: Iterable[tuple[np.ndarray, np.ndarray]], *, step: float
-) -> list[np.ndarray]:
-    """Per panel [T, 8, 6, 2] float32: its shift in (across, station) per cell, for `drape.map_panel`.
+) -> list[list[Shift | None]]:
+    """Per panel and frame its shift, for `drape.map_panel`; None where it is not seen.
 
-    `motion` gives, frame by frame, `(flow [h, w, 2], cloth [h, w] bool)` on cells of `step` working pixels: how far the content
-    of each cell has come since the frame before, in working pixels, and where old cloth is seen. `yaw` [T] radians.
+    `motion` gives, frame by frame, `(flow [h, w, 2], labels [h, w])` on cells of `step` working pixels: how far the content
+    of each cell has come since the frame before, in working pixels, and what is seen there. `yaw` [T] radians.
     """
-    shape = (len(panels), len(yaw), ROWS * COLUMNS * 2)
-    steps, trust = np.zeros(shape), np.zeros(shape)
-    before: list[PanelMap] = []
-    for t, (flow, cloth) in enumerate(motion):
-        now = [map_panel(p, t, float(yaw[t]), cloth.shape, step=step) for p in panels]
-        if before and cloth.any():
-            came = _came(flow / step)
-            for k, (old, new) in enumerate(zip(before, now)):
-                slip, weight = _slip(old, new, came, cloth)
-                steps[k, t], trust[k, t] = -slip.reshape(-1), np.repeat(weight.reshape(-1), 2)
-        before = now
-    shifts = []
-    for k in range(len(panels)):
-        shift = follow(np.zeros(shape[1:]), np.full(shape[1:], RETURN), steps[k], np.maximum(trust[k], 1e-4))
-        shifts.append((LARGEST_SHIFT * np.tanh(shift / LARGEST_SHIFT)).reshape(-1, ROWS, COLUMNS, 2).astype(np.float32))
+    shifts: list[list[Shift | None]] = [[] for _ in panels]
+    before: list[np.ndarray | None] = [None] * len(panels)
+    for t, (flow, labels) in enumerate(motion):
+        came = _came(flow / step)
+        for k, panel in enumerate(panels):
+            now = map_panel(panel, t, float(yaw[t]), labels.shape, step=step)
+            place = np.dstack([now.material, now.station, now.reach]).astype(np.float32)
+            shift = np.zeros((*labels.shape, 2), np.float32)
+            if before[k] is not None:
+                shift = _carried(before[k], place, came, SURFACE[now.part][labels] & (np.abs(now.across) < 1.0))
+            before[k] = np.dstack([place, shift])
+            shifts[k].append(_packed(shift, now, step))
     return shifts
 
 
@@ -54,22 +86,28 @@ def _came(flow: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return x - flow[..., 0], y - flow[..., 1]
 
 
-def _slip(
-    before: PanelMap, now: PanelMap, came: tuple[np.ndarray, np.ndarray], cloth: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """How far the fit alone would let cloth slip over the surface, per cell of the panel: ([8, 6, 2], weight [8, 6] 0-1)."""
-    fields = np.dstack([before.material, before.station.astype(np.float32), before.reach.astype(np.float32)])
-    then = cv2.remap(fields, *came, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    slip = np.stack([now.material - then[..., 0], now.station - then[..., 1]], -1)
-    good = cloth & (now.reach > 0.9) & (then[..., 2] > 0.9) & (np.abs(now.across) < 0.85) & (np.abs(slip).max(-1) < LARGEST_STEP)
-    if not good.any():
-        return np.zeros((ROWS, COLUMNS, 2)), np.zeros((ROWS, COLUMNS))
-    row = np.clip((now.share[good] * ROWS).astype(int), 0, ROWS - 1)
-    column = np.clip(((now.material[good] + 1) / 2 * COLUMNS).astype(int), 0, COLUMNS - 1)
-    cell = row * COLUMNS + column
-    number = np.bincount(cell, minlength=ROWS * COLUMNS).astype(np.float32)
-    total = np.stack([np.bincount(cell, slip[good][:, i], ROWS * COLUMNS) for i in (0, 1)], -1).astype(np.float32)
-    # Neighbouring cells are one piece of cloth: share evidence.
-    number, total = number.reshape(ROWS, COLUMNS), total.reshape(ROWS, COLUMNS, 2)
-    shared, amount = cv2.GaussianBlur(total, (0, 0), 0.8), cv2.GaussianBlur(number, (0, 0), 0.8)
-    return shared / np.maximum(amount, 1e-3)[..., None], np.clip(amount / 4.0, 0, 1)
+def _carried(before: np.ndarray, place: np.ndarray, came: tuple[np.ndarray, np.ndarray], surface: np.ndarray) -> np.ndarray:
+    """The shift [h, w, 2] that shows at every cell what `came` there: `before` [h, w, 5] is the last frame's place (across,
+    station, reach) and shift, `place` [h, w, 3] this frame's place, `surface` [h, w] where the panel's own surface is seen."""
+    then, reach, had = (
+        cv2.remap(np.ascontiguousarray(before[..., part]), *came, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        for part in (slice(0, 2), 2, slice(3, 5))
+    )
+    slip = then - place[..., :2]
+    seen = surface & (place[..., 2] > 0.9) & (reach > 0.9) & (np.abs(slip).max(-1) < LARGEST_STEP)
+    weight = seen.astype(np.float32)
+    held = (slip + had) * (weight * np.float32(1 - RETURN))[..., None]
+    last = before[..., 3:] * np.float32(0.95)  # what was there: a weak opinion where nothing is seen
+    spread = cv2.GaussianBlur(weight, (0, 0), NEIGHBOURS)[..., None]
+    near = (cv2.GaussianBlur(held, (0, 0), NEIGHBOURS) + FAINT * last) / (spread + FAINT)
+    return np.clip(near, -LARGEST_SHIFT, LARGEST_SHIFT)
+
+
+def _packed(shift: np.ndarray, now: PanelMap, step: float) -> Shift | None:
+    """The part of `shift` where the panel is: a shot's shifts stay in memory."""
+    on = now.reach > 0
+    rows, columns = np.flatnonzero(on.any(1)), np.flatnonzero(on.any(0))
+    if not len(rows):
+        return None
+    top, left = int(rows[0]), int(columns[0])
+    return Shift(shift[top : rows[-1] + 1, left : columns[-1] + 1].astype(np.float16), (top, left), step)

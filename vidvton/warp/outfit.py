@@ -24,7 +24,7 @@ from vidvton.warp.layers import (
     panel_layer,
     soften,
 )
-from vidvton.warp.lock import lock_to_cloth
+from vidvton.warp.lock import Shift, lock_to_cloth
 from vidvton.warp.panels import Panel, bare_limbs, panels_for
 from vidvton.warp.shade import Albedo, Reader, make_reader, shading
 from vidvton.warp.solve import Body
@@ -45,12 +45,12 @@ Scene = Callable[[tuple[int, int]], tuple[np.ndarray, np.ndarray]] | None
 
 @dataclass(frozen=True)
 class Wear:
-    """One garment on one shot: `fitted` panels and their `shifts` [T, rows, columns, 2] that hold them to the old cloth's
-    motion."""
+    """One garment on one shot: `fitted` panels and their `shifts`, frame by frame, that hold them to the old cloth's motion
+    (None: there is no motion to follow)."""
 
     dressing: Dressing
     fitted: tuple[FittedPanel, ...]
-    shifts: tuple[np.ndarray | None, ...]
+    shifts: tuple[list[Shift | None] | None, ...]
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,8 @@ class Outfit:
         return [d for d in drawn if d is not None]
 
     def _draw_wear(self, wear: Wear, t: int, frame, labels, size, limb_maps, behind) -> Drawn | None:
-        shifts = (None if shift is None else shift[t] for shift in wear.shifts)
         raster = _raster(labels.shape, STEP)
+        shifts = (None if shift is None or shift[t] is None else shift[t].on(raster, STEP) for shift in wear.shifts)
         maps = [map_panel(p, t, self.yaw[t], raster, step=STEP, offset=shift) for p, shift in zip(wear.fitted, shifts)]
         # All that follows happens in the part of the crop that old or new cloth can touch.
         block = _touched(maps, labels, wear.dressing.category)
@@ -199,7 +199,7 @@ def fit_outfit(
         waist = body.waist if np.isfinite(body.waist) else DEFAULT_WAIST
         ends = {p.part: p.hem for p in panels if p.part in SLEEVES}
         dressing = Dressing(garment.category, texture, ends, first.tucked, waist)
-        wears.append(Wear(dressing, fitted, _lock(fitted, dressing, yaw, motion, flow_step)))
+        wears.append(Wear(dressing, fitted, _lock(fitted, yaw, motion, flow_step)))
     skin = albedo.skin if np.isfinite(albedo.skin).all() else DEFAULT_SKIN
     parts = {Part.LEFT_SLEEVE, Part.RIGHT_SLEEVE}  # arms lie before any garment; legs are bared by lower and full ones alone
     if any(g.category != "upper" for g in garments):
@@ -219,7 +219,7 @@ def _scaled(panel: Panel, factor: np.float32) -> Panel:
     return replace(panel, lattice=panel.lattice * factor)
 
 
-def _lock(fitted: tuple[FittedPanel, ...], dressing: Dressing, yaw: np.ndarray, motion: Motion | None, step: float):
+def _lock(fitted: tuple[FittedPanel, ...], yaw: np.ndarray, motion: Motion | None, step: float):
     """The shifts of every panel, None where there is no motion to follow."""
     if motion is None or len(yaw) < 3:
         return (None,) * len(fitted)
@@ -229,6 +229,6 @@ def _lock(fitted: tuple[FittedPanel, ...], dressing: Dressing, yaw: np.ndarray, 
             height, width = flow.shape[:2]
             rows = np.minimum(((np.arange(height) + 0.5) * step).astype(int), labels.shape[0] - 1)
             columns = np.minimum(((np.arange(width) + 0.5) * step).astype(int), labels.shape[1] - 1)
-            yield flow, old_cloth(labels[np.ix_(rows, columns)], "full", None, dressing.waist)
+            yield flow, labels[np.ix_(rows, columns)]
 
     return tuple(lock_to_cloth(fitted, yaw, steps(), step=step))
