@@ -27,7 +27,7 @@ FLOORS = {name: floor for floor, names in enumerate((GROUND, ROOMS, SEEING, MEET
 WALLS = {
     "av": ("media",),
     "decord": ("media",),
-    "PIL": ("media", "render.sheet", "garment.sheet", "people.draw"),
+    "PIL": ("media", "render.sheet", "garment.sheet", "people.draw", "train.plot", "train.strip"),
     "mediapipe": ("people.mediapipe_*",),
     "cv2": (
         "media.images",

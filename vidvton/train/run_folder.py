@@ -17,9 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel
-
-from vidvton.config import parse_config, write_config
+from vidvton.config import Strict, parse_config, write_config
 from vidvton.errors import MisuseError, VidvtonError
 from vidvton.media.files import disk_errors, written_beside
 from vidvton.models.config import ModelConfig
@@ -91,7 +89,7 @@ def check_run(path: Path, config: TrainConfig, model: ModelConfig) -> None:
         raise MisuseError(f"{path} was begun with other settings ({keys}); give those again, or another --out")
 
 
-def _differing(path: Path, now: BaseModel) -> list[str]:
+def _differing(path: Path, now: Strict) -> list[str]:
     if not path.exists():
         return []
     try:
