@@ -70,7 +70,8 @@ def control_series(moves, *, broken: str = "") -> ControlResult:
         for control in CONTROLS:
             way = moves(control).get((name, where))
             if way is not None:
-                found.append(series(name, where, control, 0.5 + 0.2 * (0 if name == broken else way), spread=0.0, seed=0))
+                step = 0 if name == broken else -way if find_metric(name).kind == "psnr" else way  # of squared errors
+                found.append(series(name, where, control, 0.5 + 0.2 * step, spread=0.0, seed=0))
     return ControlResult("studio-000", tuple(found))
 
 
