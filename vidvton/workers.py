@@ -45,11 +45,17 @@ def worker_context() -> object:
 def _settle_in(parent: int, context: object) -> None:
     global _context
     _context = context
+    live_as_worker()
+    if os.getppid() != parent:  # it died before the line above
+        os._exit(1)
+
+
+def live_as_worker() -> None:
+    """For a process that works for another: Ctrl-C is the other's affair, and when the process that forked this one dies, however
+    it does, this one dies too."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before the line above
-        os._exit(1)
 
 
 def in_order(pool: Executor, work: Callable[[Task], Result], tasks: Iterable[Task], *, ahead: int) -> Iterator[Result]:

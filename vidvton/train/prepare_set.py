@@ -13,9 +13,8 @@ import json
 import multiprocessing
 import os
 import shutil
-import signal
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
@@ -24,6 +23,7 @@ from pathlib import Path
 from .. import __version__
 from ..errors import MisuseError, VidvtonError
 from ..progress import Note, Progress
+from ..workers import live_as_worker
 from .pairs import Listing, Pair
 from .prepare_settings import PrepareSettings
 from .readers import read_listing
@@ -174,7 +174,7 @@ def _work_through(tasks: list[Task], workers: int, executor: str) -> Iterator[Pr
         return
     allowed = tasks[0].settings.bad_share * len(tasks)
     bad: list[str] = []
-    run = _run_on_ray if executor == "ray" else _run_here
+    run = _run_on_ray if executor == "ray" else run_here
     for reason in run(todo, min(workers or len(os.sched_getaffinity(0)), len(todo))):
         done += 1
         if reason:
@@ -187,9 +187,10 @@ def _work_through(tasks: list[Task], workers: int, executor: str) -> Iterator[Pr
         yield Progress("prepare", done, len(tasks), "pairs")
 
 
-def _run_here(tasks: list[Task], workers: int) -> Iterator[str]:
-    """Works the tasks off in `workers` processes; for each that is through, why it could not be used, or "". A process that dies
-    takes the others with it; they are started again, and the pair that killed two is given up."""
+def run_here(tasks: list[Task], workers: int, work: Callable[[Task], str] | None = None) -> Iterator[str]:
+    """Does `work` (None: `make_part`) on all tasks in `workers` processes; for each that is through, why it could not be used, or
+    "". A process that dies takes the others with it; they are started again, and the pair that killed two is given up."""
+    work = make_part if work is None else work
     waiting = deque(tasks)
     deaths: dict[int, int] = {}
     while waiting:
@@ -202,7 +203,7 @@ def _run_here(tasks: list[Task], workers: int) -> Iterator[str]:
                     while waiting or under_way:
                         while waiting and len(under_way) < 2 * workers:
                             task = waiting.popleft()
-                            under_way[pool.submit(make_part, task)] = task
+                            under_way[pool.submit(work, task)] = task
                         for job in wait(under_way, return_when=FIRST_COMPLETED).done:
                             reason = job.result()
                             del under_way[job]
@@ -233,8 +234,7 @@ def _stop(pool: ProcessPoolExecutor) -> None:
 
 
 def _settle_in() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the parent ends the work
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    live_as_worker()
     one_core()
 
 
@@ -281,7 +281,7 @@ def _give_up(task: Task, reason: str) -> str:
 
 
 def _run_on_ray(tasks: list[Task], workers: int) -> Iterator[str]:
-    """As `_run_here`, through Ray Data: on the cluster this process belongs to, else on one started here with `workers`."""
+    """As `run_here`, through Ray Data: on the cluster this process belongs to, else on one started here with `workers`."""
     try:
         import ray
     except ImportError as problem:

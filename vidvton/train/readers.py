@@ -285,14 +285,12 @@ def _vvt_garment(root: Path, split: str, clip: str) -> Path | None:
     for shelf in shelves:
         for name in dict.fromkeys((clip, clip.upper(), person, person.upper())):
             files = list(_files(shelf / name, IMAGE_SUFFIXES).values())
-            mine = [p for p in files if garment.lower() in p.stem.lower()] or files
-            for choice in ("cloth_front", "cloth"):
-                chosen = [p for p in mine if choice in p.stem]
-                if chosen:
-                    return chosen[0]
-            pictures = [p for p in mine if p.suffix.lower() in (".jpg", ".jpeg")]  # the person there is a PNG
-            if len(pictures) == 1:
-                return pictures[0]
+            mine = [p for p in files if garment.lower() in p.stem.lower()]
+            for several in (mine, files):
+                chosen = [p for word in ("cloth_front", "cloth") for p in several if word in p.stem]
+                photos = [p for p in several if p.suffix.lower() in (".jpg", ".jpeg")]  # the person there is a PNG
+                if chosen or len(photos) == 1:
+                    return (chosen or photos)[0]
     return None
 
 

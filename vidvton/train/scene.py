@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
@@ -97,7 +98,7 @@ def decode_scene(facts: Mapping, members: Sequence[str], read: Read, numbers: Se
     `random_access.open_film`. VidvtonError where what is stored does not fit together."""
     try:
         return _decode(facts, members, read, numbers, backend)
-    except (KeyError, ValueError, TypeError, IndexError, zlib.error, RuntimeError) as problem:
+    except (KeyError, ValueError, TypeError, IndexError, zlib.error, RuntimeError, SafetensorError) as problem:
         raise VidvtonError(f"the stored sample {facts.get('name')} is damaged ({problem}); prepare the set again") from problem
 
 
