@@ -28,6 +28,7 @@ class Plan:
     videos: tuple[str, ...]
     palette: Palette | None = None
     features: np.ndarray | None = None
+    flow_preset: str = "medium"
 
     def wants(self, *names: str) -> bool:
         return any(name in self.names for name in names)
@@ -62,7 +63,8 @@ class Findings:
 class Moment:
     """One frame of a block with the frames before it, and what is worked out of them only once."""
 
-    def __init__(self, block: Block, row: int) -> None:
+    def __init__(self, block: Block, row: int, flow_preset: str = "medium") -> None:
+        self.flow_preset = flow_preset
         self.block, self.row, self.piece = block, row, block.piece
         self.frame = block.start - block.lead + row
 
@@ -91,11 +93,11 @@ class Moment:
     @cached_property
     def forward(self) -> Tensor:
         """DIS flow of the source from the frame before to this one."""
-        return flow.dis_flow(*self.source_grey)
+        return flow.dis_flow(*self.source_grey, preset=self.flow_preset)
 
     @cached_property
     def backward(self) -> Tensor:
-        return flow.dis_flow(*reversed(self.source_grey))
+        return flow.dis_flow(*reversed(self.source_grey), preset=self.flow_preset)
 
     @cached_property
     def seen(self) -> Tensor:
@@ -112,7 +114,7 @@ def measure_block(block: Block, plan: Plan) -> Findings:
     carried: list[Tensor] = []
     with torch.inference_mode():
         for row in range(block.lead, len(block.piece)):
-            moment = Moment(block, row)
+            moment = Moment(block, row, plan.flow_preset)
             _alone(moment, plan, found)
             if row >= 1:
                 _pairs(moment, plan, found)

@@ -11,6 +11,7 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ..errors import MisuseError
@@ -41,14 +42,15 @@ def measure(
     weights: Mapping[str, Path] | None = None,
     source_too: bool = True,
     workers: int = 0,
+    flow_preset: str = "medium",
 ) -> Measurement:
     """All `names` of the output, and of the source and `Piece.also`, in every place the table lists.
 
     `boundaries` are the first frames of windows after the first one (for the seam score); `weights` maps keys of
     `table.WEIGHTS` to files; `source_too` measures the source as if it were the output; `workers` threads work at once (0: one a
-    processor), which changes no result. What lacks something it needs comes back as `NotMeasured`. MisuseError for an unknown
-    name (with the nearest one), for a clip without frames and for a file of weights that does not fit; ValueError for pieces
-    that do not agree.
+    processor), which changes no result; `flow_preset` is one of `flow.PRESETS`, for comparing DIS with itself. What lacks
+    something it needs comes back as `NotMeasured`. MisuseError for an unknown name (with the nearest one), for a clip without
+    frames and for a file of weights that does not fit; ValueError for pieces that do not agree.
     """
     _check_names(names, weights or {})
     stream = cut(pieces)
@@ -65,7 +67,13 @@ def measure(
             wanted.remove("garment-print")
     videos = (OUTPUT, *([SOURCE] if source_too else []), *(name for name, _ in first.piece.also))
     inner = set(wanted) | ({"warping-error"} if "seam" in wanted else set())
-    plan = Plan(frozenset(inner), videos, palette(garment.image, garment.mask) if "garment-colour" in wanted else None, features)
+    plan = Plan(
+        frozenset(inner),
+        videos,
+        palette(garment.image, garment.mask) if "garment-colour" in wanted else None,
+        features,
+        flow_preset,
+    )
     entries: dict[tuple[str, str, str], list[Entry]] = defaultdict(list)
     states: list[RegionState] = []
     count = 0
@@ -163,10 +171,15 @@ def _in_threads(blocks: Iterator[Block], plan: Plan, seeing: Seeing, workers: in
         found.entries += seeing.look(block)
         return block, found
 
-    with ThreadPoolExecutor(workers) as pool:
-        for block in blocks:
-            waiting.append((block, pool.submit(measure_block, block, plan)))
-            if len(waiting) > workers:
+    # Two blocks that each want every processor wait for each other: each worker gets its share of torch's threads.
+    before = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(max(1, before // workers),)) as pool:
+            for block in blocks:
+                waiting.append((block, pool.submit(measure_block, block, plan)))
+                if len(waiting) > workers:
+                    yield finished()
+            while waiting:
                 yield finished()
-        while waiting:
-            yield finished()
+    finally:
+        torch.set_num_threads(before)
