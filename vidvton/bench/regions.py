@@ -159,18 +159,19 @@ def _window(track: PoseTrack, start: int, stop: int) -> PoseTrack:
 
 def _differing(source: ClipIndex, output: ClipIndex, alignment: Alignment, limits: Limits) -> Iterator[Tensor]:
     """[1, 1, H, W] bool of every source frame: where the pair's pictures differ around a pixel, steadied over five pairs; frames
-    without a partner take the last one's."""
+    without a partner take the last one's. Neighbourhoods are a sixty-fourth of the shorter side."""
     size = source.info.size
+    reach = max(1, min(size) // 128)
     mine = read_frames(source.path, alignment.pairs[:, 0], None, size, limits=limits)
     theirs = read_frames(output.path, alignment.pairs[:, 1], alignment.fit.output, size, limits=limits)
     maps: list[Tensor] = []
     for a, b in zip(mine, theirs):
         gap = (a.float() - b.float()).abs().amax(0)[None, None]
-        near = F.avg_pool2d(gap, 7, 1, 3) > _CHANGED
+        near = F.avg_pool2d(gap, 2 * reach + 1, 1, reach) > _CHANGED
         maps.append(near[:, :, ::2, ::2])
     near = torch.cat(maps).float()
     steady = F.avg_pool3d(near[None, :, 0][None], (5, 1, 1), 1, (2, 0, 0), count_include_pad=False)[0, 0] >= 0.4
-    wide = F.max_pool2d(steady[:, None].float(), 9, 1, 4)
+    wide = F.max_pool2d(steady[:, None].float(), 2 * reach + 1, 1, reach)
     partner = np.searchsorted(alignment.pairs[:, 0], np.arange(len(source)), side="right").clip(1) - 1
     for k in partner.tolist():
         yield F.interpolate(wide[k : k + 1], size=size, mode="nearest") > 0.5

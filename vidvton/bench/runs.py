@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import signal
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
@@ -70,7 +70,7 @@ def run_suite(suite: Suite, home: Path, *, command: list[str], workers: int = 0)
         for stage in ("film", None):
             jobs = [j for j in plan.left if (j.stage == "film") == (stage == "film")]
             jobs = [j for j in jobs if stage == "film" or _is_ready(j)]
-            for job in _run(jobs, count):
+            for job in run_jobs(jobs, count):
                 done += 1
                 yield Note(f"{done} of {total}: {_told(job)}")
         result = gather(suite, plan, home, command)
@@ -104,9 +104,9 @@ def _is_ready(job: Job) -> bool:
     return is_done(replace(job, stage="film", method=None))
 
 
-def _run(jobs: list[Job], count: int) -> Iterator[Job]:
+def run_jobs(jobs: list[Job], count: int, *, work: Callable[[Job], None] = run_job) -> Iterator[Job]:
     """Runs jobs in processes of their own, `count` at once, and gives each back when it has left its note; one whose process died
-    gets a note that says so."""
+    gets a note that says so. Closed early, it ends what is running."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["vidvton.bench.jobs"])
     waiting, running = deque(jobs), {}
@@ -114,7 +114,7 @@ def _run(jobs: list[Job], count: int) -> Iterator[Job]:
         while waiting or running:
             while waiting and len(running) < count:
                 job = waiting.popleft()
-                process = context.Process(target=run_job, args=(job,), name=job.name)
+                process = context.Process(target=work, args=(job,), name=job.name)
                 process.start()
                 running[process.sentinel] = (process, job)
             for sentinel in wait(list(running)):
