@@ -55,14 +55,13 @@ class PictureEncoder(nn.Module):
     def forward(self, pictures: Tensor, points: Tensor, embedding: Tensor) -> Tensor:
         """[N, h * w, C] of pictures [N, C, H, W] in -1 to 1, points [N, K, 3] as shares of the picture, embedding [N, E]."""
         x = unshuffled(pictures, self.patch)
-        x = torch.cat([x, spots(points, (x.shape[1], x.shape[2]))], dim=3)
+        x = torch.cat([x, spots(points, (x.shape[1], x.shape[2])).to(x.dtype)], dim=3)
         x = self.stem(x).permute(0, 3, 1, 2)
         for i, blocks in enumerate(self.levels):
             x = x if i == 0 else self.downs[i - 1](x)
             for block in blocks:
                 x = block(x, embedding)
-        x = tokens_of(mapped(self.out, x))
-        return x
+        return tokens_of(mapped(self.out, x))
 
 
 def unshuffled(pictures: Tensor, patch: int) -> Tensor:
@@ -86,7 +85,7 @@ def spots(points: Tensor, size: tuple[int, int]) -> Tensor:
     grid_y = torch.arange(h, device=points.device) + 0.5
     across = torch.exp(-((grid_x[:, None] - (x * w)[:, None]) ** 2) / (2 * POINT_SPREAD**2))  # [N, w, K]
     along = torch.exp(-((grid_y[:, None] - (y * h)[:, None]) ** 2) / (2 * POINT_SPREAD**2)) * score[:, None]
-    return (along[:, :, None] * across[:, None]).to(points.dtype)
+    return along[:, :, None] * across[:, None]
 
 
 def grid_positions(size: tuple[int, int], width: int, like: Tensor) -> Tensor:

@@ -67,7 +67,8 @@ def inflate(model: TryOnUNet, weights: Mapping[str, Tensor]) -> tuple[str, ...]:
     """Load the weights of an earlier stage into `model` and return the names that were new and keep their start: gates at zero,
     down as average, up as repeat. Errors as `load_weights`.
 
-    With its gates at zero the inflated network equals the image network bit for bit on every frame.
+    With its gates at zero the inflated network equals the image network on the same frames bit for bit. (A frame computed alone
+    instead of among others may differ in the last bit: libraries choose another order of summation for another batch.)
     """
     new = allowed_new(model, weights)
     load_weights(model, weights, new=new)

@@ -75,13 +75,15 @@ def describe(config: ModelConfig, *, frames: int | None = None, frames_at_a_time
     model.frames_at_a_time = frames_at_a_time
     conditioning = _empty_conditioning(config, frames)
     with torch.inference_mode():
-        encode_flops = _flops(lambda: model.encode(conditioning))
-        encoded = model.encode(conditioning)
-        step_flops = _flops(lambda: model.predict(x, level, encoded))
+        with FlopCounterMode(display=False) as encoding:
+            encoded = model.encode(conditioning)
+        with FlopCounterMode(display=False) as stepping:
+            model.predict(x, level, encoded)
         memory = {}
         for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
             memory[name] = _memory(model.to(dtype), x.to(dtype), level, encoded.to(dtype=dtype))
-    return ModelInfo(config.size, frames, count_parameters(model), step_flops / frames, encode_flops / frames, memory)
+    flops = (counter.get_total_flops() / frames for counter in (stepping, encoding))
+    return ModelInfo(config.size, frames, count_parameters(model), *flops, memory)
 
 
 def _empty_conditioning(config: ModelConfig, frames: int) -> Conditioning:
@@ -99,12 +101,6 @@ def _empty_conditioning(config: ModelConfig, frames: int) -> Conditioning:
             given=torch.empty(1, len(GROUPS), dtype=torch.bool),
             augmentation=torch.empty(1),
         )
-
-
-def _flops(compute: Callable[[], object]) -> int:
-    with FlopCounterMode(display=False) as counter:
-        compute()
-    return counter.get_total_flops()
 
 
 def _memory(model: TryOnUNet, x: Tensor, level: Tensor, encoded: Encoded) -> Memory:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from diffusers.configuration_utils import ConfigMixin
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
@@ -25,6 +26,7 @@ from .blocks import (
     TemporalDown,
     TemporalUp,
     picture_of,
+    plus,
     silu,
     tokens_of,
 )
@@ -42,8 +44,8 @@ class TryOnUNet(ModelMixin, ConfigMixin):
     part of the video network's.
 
     `frames_at_a_time` bounds how many frames the spatial layers hold at once (None: all); `gradient_checkpointing` computes
-    blocks again in the backward pass instead of keeping them; `offload_encoders` keeps the encoders off the device between calls
-    of `encode`.
+    blocks again in the backward pass instead of keeping them; `offload_encoders` sends the encoders to main memory after each
+    `encode`.
     """
 
     config_name = "config.json"
@@ -105,49 +107,45 @@ class TryOnUNet(ModelMixin, ConfigMixin):
 
     def encode(self, conditioning: Conditioning) -> Encoded:
         """Everything that does not depend on the noisy frames, once per clip. MisuseError for sizes the network cannot take."""
-        c = conditioning.to(dtype=self.stem.weight.dtype)
+        c, kind, t = conditioning, self.stem.weight.dtype, conditioning.num_frames
         self._check_size(c.size, "frames")
         self._check_size((c.garments.shape[3], c.garments.shape[4]), "garments")
-        person, warped = _signed(c.agnostic, c.given[:, 0].to(c.agnostic.dtype)), _signed_cutout(c.warped)
         sample = self._sample_vector(c)
-        t = c.num_frames
-        known = torch.cat([person, c.region, warped], dim=2).flatten(0, 1)
+        vector = F.silu(sample)
+        seen = torch.cat([_signed(c.agnostic, c.given[:, 0]), c.region], dim=2).to(kind)
+        known = torch.cat([seen, _signed_cutout(c.warped).to(kind)], dim=2).flatten(0, 1)
         stem = self.stem_given(unshuffled(known, self.config.patch)).unflatten(0, (-1, t))
-        seen = torch.cat([person, c.region], dim=2).flatten(0, 1)
-        vector = silu(sample + 0)
         with _aboard(self, self.person):
-            features = self._in_chunks(
-                lambda part: self.person(seen[part], c.pose.flatten(0, 1)[part], vector.repeat_interleave(t, dim=0)[part]),
-                len(seen),
-            )
+            frames, points, vectors = seen.flatten(0, 1), c.pose.flatten(0, 1), vector.repeat_interleave(t, dim=0)
+            parts = [self.person(frames[i], points[i], vectors[i]) for i in self._chunks(len(frames))]
         with _aboard(self, self.garment):
-            tokens, words, filled = self.garment(_signed_cutout(c.garments), c.garment_points, c.slots, c.layout, vector)
+            pictures = _signed_cutout(c.garments).to(kind)
+            tokens, words, filled = self.garment(pictures, c.garment_points, c.slots, c.layout, vector)
         layout = torch.stack([torch.stack(block.keys_of_layout(words)) for block in self.dit])
         garments = torch.stack([torch.stack(block.keys_of_garments(tokens)) for block in self.dit])
         return Encoded(
             stem=stem,
-            person=features.unflatten(0, (-1, t)),
-            pose=self.pose(c.pose.flatten(2)),
+            person=torch.cat(parts).unflatten(0, (-1, t)),
+            pose=self.pose(c.pose.flatten(2).to(kind)),
             sample=sample,
             layout=layout,
             garments=garments,
+            # The meta device counts costs and has no values to look at.
             filled=None if filled.is_meta or bool(filled.all()) else filled,
         )
 
     def _sample_vector(self, c: Conditioning) -> Tensor:
         """[B, E]: augmentation level, what is withheld, garments' points, global image embedding."""
-        missing = (~c.given).to(c.agnostic.dtype)
-        vector = self.augmentation(c.augmentation) + missing @ self.withheld
-        filled = (c.slots >= 0).to(c.agnostic.dtype)[:, :, None]
-        vector = vector + (self.garment_pose(c.garment_points.flatten(2)) * filled).sum(1)
+        kind = self.stem.weight.dtype
+        vector = self.augmentation(c.augmentation) + (~c.given).to(kind) @ self.withheld
+        points = self.garment_pose(c.garment_points.flatten(2).to(kind))
+        vector = vector + (points * (c.slots >= 0)[:, :, None]).sum(1)
         if self.image is None:
             if c.embedding is not None:
                 raise MisuseError("a global image embedding was given and this network takes none (image_embedding is 0)")
             return vector
         width = self.config.image_embedding
-        embedding = (
-            torch.zeros(len(vector), width, dtype=vector.dtype, device=vector.device) if c.embedding is None else c.embedding
-        )
+        embedding = vector.new_zeros(len(vector), width) if c.embedding is None else c.embedding.to(kind)
         if embedding.shape[1] != width:
             raise MisuseError(f"the global image embedding has {embedding.shape[1]} channels, expected {width} (image_embedding)")
         return vector + self.image(embedding)
@@ -166,30 +164,23 @@ class TryOnUNet(ModelMixin, ConfigMixin):
         # layer of it added to all pixels.
         vector = silu((self.level(noise_level) + encoded.sample)[:, None] + encoded.pose)
         frames, known = x.flatten(0, 1), encoded.stem.flatten(0, 1)
-        vectors = [vector.flatten(0, 1)]
-        fine = len(self.config.widths) - 2
-        kept: list[list[Tensor]] = []
+        vector = vector.flatten(0, 1)
+        kept = []
         for part in self._chunks(b * t):
-            h = unshuffled(frames[part].to(kind), self.config.patch)
-            h = self.stem(h).add_(known[part]).permute(0, 3, 1, 2)
-            kept.append(self._down_spatial(h, vectors[0][part], fine))
-        skips = [torch.cat(level) if len(level) > 1 else level[0] for level in zip(*kept)]
-        h = self._middle(skips.pop(), vectors[0], encoded, t)
-        out = torch.empty_like(x) if not torch.is_grad_enabled() else []
+            h = self.stem(unshuffled(frames[part].to(kind), self.config.patch))
+            kept.append(self._down_spatial(plus(h, known[part]).permute(0, 3, 1, 2), vector[part]))
+        h = self._middle(torch.cat([left.pop() for left in kept]), vector, encoded, t)
+        out = []
         for part in self._chunks(b * t):
-            y = self._up_spatial(h[part], [skip[part] for skip in skips], vectors[0][part])
+            y = self._up_spatial(h[part], kept.pop(0), vector[part])
             y = self.out(silu(self.norm(y)).permute(0, 2, 3, 1))
-            y = shuffled(y, self.config.patch).to(x.dtype)
-            if isinstance(out, list):
-                out.append(y)
-            else:
-                out.flatten(0, 1)[part] = y
-        return torch.cat(out).unflatten(0, (b, t)) if isinstance(out, list) else out
+            out.append(shuffled(y, self.config.patch).to(x.dtype))
+        return torch.cat(out).unflatten(0, (b, t))
 
-    def _down_spatial(self, h: Tensor, vector: Tensor, levels: int) -> list[Tensor]:
+    def _down_spatial(self, h: Tensor, vector: Tensor) -> list[Tensor]:
         """The pictures each spatial-only level leaves, and at the end what enters the first spatio-temporal level."""
         left = []
-        for i in range(levels):
+        for i in range(len(self.config.widths) - 2):
             for block in self.down[i]:
                 h = self._run(block, h, vector)
             left.append(h)
@@ -248,10 +239,6 @@ class TryOnUNet(ModelMixin, ConfigMixin):
         step = self.frames_at_a_time or count
         return (slice(start, min(start + step, count)) for start in range(0, count, step))
 
-    def _in_chunks(self, compute: Callable[[slice], Tensor], count: int) -> Tensor:
-        parts = [compute(part) for part in self._chunks(count)]
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
-
     def _check_size(self, size: tuple[int, int], what: str) -> None:
         multiple = self.config.multiple
         if size[0] % multiple or size[1] % multiple or min(size) < multiple:
@@ -267,8 +254,8 @@ def _level(config: ModelConfig, i: int) -> nn.ModuleList:
 
 
 def _signed(pictures: Tensor, given: Tensor) -> Tensor:
-    """0-1 as -1 to 1, and zero where withheld."""
-    return (pictures * 2 - 1) * given.view(-1, *[1] * (pictures.ndim - 1))
+    """0-1 as -1 to 1, and zero where not given [B]."""
+    return (pictures * 2 - 1) * given.to(pictures.dtype).view(-1, *[1] * (pictures.ndim - 1))
 
 
 def _signed_cutout(pictures: Tensor) -> Tensor:
@@ -293,11 +280,10 @@ def _pairs(x: Tensor) -> Tensor:
 
 
 class _aboard:
-    """Within it, `part` is on the model's device; after it, back where it was."""
+    """Within it, `part` is on the model's device; after it, in main memory where the model offloads its encoders."""
 
     def __init__(self, model: TryOnUNet, part: nn.Module) -> None:
-        self.part, self.wanted = part, model.offload_encoders
-        self.home, self.device = next(part.parameters()).device, model.stem.weight.device
+        self.part, self.wanted, self.device = part, model.offload_encoders, model.stem.weight.device
 
     def __enter__(self) -> None:
         if self.wanted:
@@ -305,4 +291,4 @@ class _aboard:
 
     def __exit__(self, *error: object) -> None:
         if self.wanted:
-            self.part.to(self.home)
+            self.part.to("cpu")
