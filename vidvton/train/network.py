@@ -43,8 +43,13 @@ def settings_for(model: ModelConfig, stage: Stage) -> ModelConfig:
     """The architecture that trains in `stage`: the image network for one frame, else the video network, with its temporal down
     and up where the stage asks for them."""
     if stage.frames == 1:
-        return model.image
-    changes = {"temporal": True, "temporal_stride": 2 if stage.temporal_halving else 1, "frames": stage.frames}
+        return model.image.model_copy(update={"size": stage.size})
+    changes = {
+        "size": stage.size,
+        "temporal": True,
+        "temporal_stride": 2 if stage.temporal_halving else 1,
+        "frames": stage.frames,
+    }
     return model.model_copy(update=changes)
 
 

@@ -1,0 +1,170 @@
+"""A run is a function of its configuration: stopped, killed or shared among processes, the weights come out the same."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from drawn_run import RUN, differing, run, tensors, write_run
+
+from vidvton.train.journal import read_journal
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    """(configuration, folder of a run that nothing disturbed)."""
+    home = tmp_path_factory.mktemp("runs")
+    config = write_run(home)
+    run(config, home / "unbroken")
+    return config, home / "unbroken"
+
+
+def losses(out: Path) -> list[tuple[int, float]]:
+    return [(r["step"], r["loss"]) for r in read_journal(out / "metrics.jsonl") if r["kind"] == "train"]
+
+
+@pytest.mark.parametrize("stops", [(3,), (2,), (1, 4)], ids=str)
+def test_stopped_and_started_again_gives_the_same_bits(unbroken, tmp_path, stops):
+    config, whole = unbroken
+    for step in stops:
+        run(config, tmp_path / "run", until=step)
+    said = run(config, tmp_path / "run")
+    assert said[0].startswith(f"going on after step {stops[-1]} of 6")
+    assert differing(tensors(whole), tensors(tmp_path / "run")) == []
+    assert losses(whole) == losses(tmp_path / "run") and len(losses(whole)) == 6
+
+
+def test_another_seed_gives_other_bits(unbroken, tmp_path):
+    config, whole = unbroken
+    other = config.with_name("other.yaml")
+    other.write_text(RUN + "seed: 1\n")
+    run(other, tmp_path / "run")
+    assert len(differing(tensors(whole), tensors(tmp_path / "run"))) > 10
+
+
+def test_workers_change_nothing(unbroken, tmp_path):
+    config, whole = unbroken
+    other = config.with_name("workers.yaml")
+    other.write_text(RUN.replace("workers: 0", "workers: 2"))
+    run(other, tmp_path / "run")
+    assert differing(tensors(whole), tensors(tmp_path / "run")) == []
+
+
+def test_a_damaged_newest_checkpoint_falls_back_says_so_and_ends_the_same(unbroken, tmp_path):
+    config, whole = unbroken
+    run(config, tmp_path / "run", until=4)
+    newest = sorted((tmp_path / "run" / "checkpoints").iterdir())[-1]
+    os.truncate(newest / "ema.safetensors", 64)
+    said = run(config, tmp_path / "run")
+    assert "skipping checkpoint step-00000004: ema.safetensors has 64 bytes" in said[0]
+    assert "going on after step 3" in said[1]
+    assert differing(tensors(whole), tensors(tmp_path / "run")) == []
+
+
+def train_in_child(config: Path, out: Path) -> None:
+    torch.set_num_threads(1)
+    run(config, out)
+
+
+def test_killed_three_times_the_weights_are_those_of_the_unbroken_run(unbroken, tmp_path):
+    config, whole = unbroken
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["vidvton.train.loop", "vidvton.train.plan", "drawn_run"])
+    chance = random.Random(3)
+    for turn in range(20):
+        child = context.Process(target=train_in_child, args=(config, tmp_path / "run"))
+        child.start()
+        if turn < 3:
+            began, wanted = time.monotonic(), len(losses(tmp_path / "run")) + chance.randint(1, 2)
+            while child.is_alive() and len(losses(tmp_path / "run")) < min(wanted, 5) and time.monotonic() - began < 60:
+                time.sleep(0.01)
+            time.sleep(chance.random() * 0.1)
+            child.kill()
+        child.join()
+        if child.exitcode == 0:
+            break
+        assert child.exitcode == -signal.SIGKILL
+    assert differing(tensors(whole), tensors(tmp_path / "run")) == []
+
+
+def torchrun(processes: int, config: Path, out: Path, **environment: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    command += ["-m", "vidvton", "train", str(config), "--out", str(out), "-q"]
+    quiet = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "TORCH_CPP_LOG_LEVEL": "ERROR"}
+    return subprocess.run(command, capture_output=True, text=True, env=os.environ | quiet | environment, timeout=220)
+
+
+def largest_difference(first: dict, second: dict) -> float:
+    assert first.keys() == second.keys()
+    return max(float((first[n] - second[n]).abs().max()) for n in first if n.startswith(("model/", "ema/")))
+
+
+def test_two_processes_train_what_one_does_up_to_rounding(unbroken, tmp_path):
+    config, whole = unbroken
+    done = torchrun(2, config, tmp_path / "run")
+    assert done.returncode == 0, done.stderr[-2000:]
+    ours, theirs = tensors(whole), tensors(tmp_path / "run")
+    moved = largest_difference(ours, {name: value * 0 for name, value in ours.items()})
+    assert moved > 0.1
+    assert largest_difference(ours, theirs) < 2e-5
+    assert [step for step, _ in losses(tmp_path / "run")] == [1, 2, 3, 4, 5, 6]
+    for (_, one), (_, two) in zip(losses(whole), losses(tmp_path / "run")):
+        assert one == pytest.approx(two, rel=1e-4)
+
+
+@pytest.mark.slow
+def test_weights_split_over_two_processes_go_on_in_one_and_in_two(unbroken, tmp_path):
+    config, whole = unbroken
+    short = config.with_name("short.yaml")
+    short.write_text(RUN.replace("save: {every: 1, keep: 2}", "save: {every: 1, keep: 99}"))
+    done = torchrun(2, short, tmp_path / "run", ACCELERATE_USE_FSDP="true")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert len(list((tmp_path / "run" / "checkpoints" / "step-00000006").glob("model-*-of-00002.safetensors"))) == 2
+    assert largest_difference(tensors(whole), tensors(tmp_path / "run")) < 2e-5
+    for folder in sorted((tmp_path / "run" / "checkpoints").iterdir())[4:]:
+        subprocess.run(["rm", "-r", str(folder)], check=True)  # go on after step 4, in the middle of no stage
+    said = run(short, tmp_path / "run")  # one process, from two processes' pieces
+    assert said[0].startswith("going on after step 4")
+    assert largest_difference(tensors(whole), tensors(tmp_path / "run")) < 2e-5
+
+
+@pytest.mark.slow
+def test_killed_at_twenty_random_points_of_a_run(tmp_path):
+    """The command itself, killed anywhere: while it imports, trains, validates, saves, prunes, exports."""
+    longer = RUN.replace("steps: 2", "steps: 12").replace("every: 1,", "every: 2,")
+    config = write_run(tmp_path, longer)
+    run(config, tmp_path / "unbroken")
+    command = [sys.executable, "-m", "vidvton", "train", str(config), "--out", str(tmp_path / "run"), "-q"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    began = time.monotonic()
+    subprocess.run([*command[:-3], "--out", str(tmp_path / "clock"), "-q"], env=environment, check=True)
+    whole_time = time.monotonic() - began
+    chance, kills = random.Random(0), 0
+    for _ in range(400):
+        child = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        try:
+            said = child.communicate(timeout=chance.uniform(0.3, 0.6) * whole_time if kills < 20 else None)[1]
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.communicate()
+            kills += 1
+            continue
+        assert child.returncode == 0, said
+        if kills >= 20:
+            break
+        subprocess.run(["rm", "-r", str(tmp_path / "run")], check=True)  # it was through too soon: begin another one
+    assert kills == 20
+    assert differing(tensors(tmp_path / "unbroken"), tensors(tmp_path / "run")) == []
+    card = json.loads((tmp_path / "run" / "model" / "model_card.json").read_text())
+    assert card["position"]["step"] == 36
