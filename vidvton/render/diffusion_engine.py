@@ -28,7 +28,7 @@ from vidvton.people.agnostic import old_garment
 from vidvton.progress import Note, Progress
 from vidvton.render.checkpoint import Checkpoint
 from vidvton.render.conditions import Conditions, Stage, make_stage, write_conditions
-from vidvton.render.detail import blend, enlarge, feathered, free_of, sharpen
+from vidvton.render.detail import blend, enlarge, feathered, free_of, grown, sharpen
 from vidvton.render.engine import EngineSummary, GarmentFacts
 from vidvton.render.settings import RenderSettings
 from vidvton.render.worn import Outfits, Worn, fit_all
@@ -197,9 +197,9 @@ class DiffusionEngine:
         fade, fade_to = self._worn.fade(t)
         if fade > 0:
             made = np.rint(made * (1 - fade) + fade * fade_to).astype(np.uint8)
+        dressed = source.copy()
+        dressed[inside] = self._worn.dressed(t, frame, labels)
         if self._settings.diffusion.detail:
-            dressed = source.copy()
-            dressed[inside] = self._worn.dressed(t, frame, labels)
             pose = analysis.crops.pose(analysis.track, t, t + 1)
             old = old_garment(torch.from_numpy(labels)[None], pose, stage.category)[0].numpy()
             free = np.ones(source.shape[:2], np.float32)
@@ -207,9 +207,11 @@ class DiffusionEngine:
             picture = sharpen(made, dressed, source, free, fade=fade)
         else:
             picture = enlarge(made, source.shape[:2])
-        share = feathered(region, source[inside].shape[:2])
+        size = source[inside].shape[:2]
+        crop_out = blend(source[inside], dressed[inside], feathered(grown(region), size))
+        crop_out = blend(crop_out, picture[inside], feathered(region, size))
         out = frame.copy()
-        out[crop[1] : crop[3], crop[0] : crop[2]] = blend(source[inside], picture[inside], share)
+        out[crop[1] : crop[3], crop[0] : crop[2]] = crop_out
         return out
 
 
