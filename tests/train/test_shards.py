@@ -11,6 +11,7 @@ import torch
 from drawn_set import drawn_scene, write_set
 
 from vidvton.errors import MisuseError, VidvtonError
+from vidvton.media.random_access import open_film
 from vidvton.train.scene import decode_scene, encode_scene
 from vidvton.train.shards import join_samples, list_shard, read_index, read_member, safe_key, tar_sample
 
@@ -24,7 +25,7 @@ def test_a_scene_comes_back_as_it_was_stored():
     scene = drawn_scene("clip", frames=10, size=(32, 64), seed=4)
     members = encode_scene(scene)
     facts = json.loads(members["facts.json"])
-    back = decode_scene(facts, tuple(members), members.__getitem__, [7, 2])
+    back = decode_scene(facts, members.__getitem__, [7, 2])
     for exact in ("region", "keypoints", "alpha"):
         assert torch.equal(getattr(back, exact), getattr(scene, exact)[[7, 2]]), exact
     for lossy, most in (("truth", 4), ("source", 4)):
@@ -42,16 +43,16 @@ def test_what_need_not_be_stored_is_not():
     scene = drawn_scene("clip", frames=4)
     paired = replace(scene, source=scene.truth, alpha=torch.zeros_like(scene.alpha))
     members = encode_scene(paired)
-    assert set(members) == {"facts.json", "truth.mp4", "planes.safetensors", "garment0.jpg"}
-    back = decode_scene(json.loads(members["facts.json"]), tuple(members), members.__getitem__, [1, 3])
+    assert json.loads(members["facts.json"])["pictures"] == ["truth"] and open_film(members["frames.mp4"]).size == (32, 32)
+    back = decode_scene(json.loads(members["facts.json"]), members.__getitem__, [1, 3])
     assert back.source is back.truth and not back.alpha.any() and back.warped.shape == (2, 3, 32, 32)
 
 
 def test_shards_are_the_same_bytes_again_and_any_tool_reads_them(folder, tmp_path):
     again = write_set(tmp_path / "again", clips=3, frames=10, size=(32, 64))
     assert (again / "shard-00000.tar").stat().st_size == (folder / "shard-00000.tar").stat().st_size
-    blocks = tar_sample("k", {"facts.json": b"{}", "truth.mp4": b"123"})
-    assert blocks == tar_sample("k", {"facts.json": b"{}", "truth.mp4": b"123"}) and len(blocks) == 4 * 512
+    blocks = tar_sample("k", {"facts.json": b"{}", "frames.mp4": b"123"})
+    assert blocks == tar_sample("k", {"facts.json": b"{}", "frames.mp4": b"123"}) and len(blocks) == 4 * 512
     with tarfile.open(folder / "shard-00000.tar") as box:
         names = box.getnames()
         assert names[0] == "000000.facts.json" and json.load(box.extractfile(names[0]))["name"] == "clip0"
@@ -62,7 +63,7 @@ def test_webdataset_reads_them(folder, monkeypatch):
     wds = pytest.importorskip("webdataset")
     samples = list(wds.WebDataset(str(folder / "shard-00000.tar"), shardshuffle=False))
     assert [s["__key__"].split("/")[-1] for s in samples] == ["000000", "000001", "000002"]
-    assert json.loads(samples[1]["facts.json"])["name"] == "clip1" and samples[1]["truth.mp4"][4:8] == b"ftyp"
+    assert json.loads(samples[1]["facts.json"])["name"] == "clip1" and samples[1]["frames.mp4"][4:8] == b"ftyp"
 
 
 def shard_of(path, entries):
@@ -100,20 +101,20 @@ def test_doubled_and_factless_samples_are_refused(tmp_path):
     with pytest.raises(VidvtonError, match="twice"):
         list_shard(shard_of(tmp_path / "shard-00000.tar", twice))
     with pytest.raises(VidvtonError, match="no facts"):
-        list_shard(shard_of(tmp_path / "shard-00001.tar", [("k.truth.mp4", b"1", tarfile.REGTYPE)]))
+        list_shard(shard_of(tmp_path / "shard-00001.tar", [("k.frames.mp4", b"1", tarfile.REGTYPE)]))
 
 
 def test_the_index_is_checked_against_the_shard(folder):
     sample = read_index(folder)[1]
     assert read_member(folder, sample, "facts.json").startswith(b"{")
-    offset, size = sample.members["truth.mp4"]
+    offset, size = sample.members["frames.mp4"]
     for places in ((offset + 512, size), (offset, 1 << 30), (offset, -5), (3, 5)):
-        wrong = replace(sample, members={**sample.members, "truth.mp4": places})
+        wrong = replace(sample, members={**sample.members, "frames.mp4": places})
         with pytest.raises(VidvtonError, match="prepare the set again"):
-            read_member(folder, wrong, "truth.mp4")
+            read_member(folder, wrong, "frames.mp4")
     for shard in ("../drawn/shard-00000.tar", "/etc/passwd", "shard-00007.tar"):
         with pytest.raises(VidvtonError):
-            read_member(folder, replace(sample, shard=shard), "truth.mp4")
+            read_member(folder, replace(sample, shard=shard), "frames.mp4")
     with pytest.raises(VidvtonError, match="has no secret.json"):
         read_member(folder, sample, "secret.json")
 
@@ -123,15 +124,15 @@ def test_damage_is_told(folder, tmp_path):
     short = tmp_path / "shard-00000.tar"
     short.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(VidvtonError):
-        read_member(tmp_path, read_index(folder)[2], "truth.mp4")
+        read_member(tmp_path, read_index(folder)[2], "frames.mp4")
     members = encode_scene(drawn_scene("clip", frames=2))
     facts = json.loads(members["facts.json"])
-    for word in ("planes.safetensors", "truth.mp4", "garment0.jpg"):
+    for word in ("planes.safetensors", "frames.mp4", "garment0.jpg"):
         broken = {**members, word: members[word][: len(members[word]) // 2]}
         with pytest.raises(VidvtonError, match="prepare the set again"):
-            decode_scene(facts, tuple(broken), broken.__getitem__, [0, 1])
+            decode_scene(facts, broken.__getitem__, [0, 1])
     with pytest.raises(VidvtonError, match="damaged"):
-        decode_scene(facts | {"size": [64, 64]}, tuple(members), members.__getitem__, [0])
+        decode_scene(facts | {"size": [64, 64]}, members.__getitem__, [0])
 
 
 def test_unfinished_and_foreign_folders_are_refused(tmp_path, folder):

@@ -25,8 +25,8 @@ _BT2020_TO_BT709 = np.array(
 class ToRgb:
     """Turns decoded frames into [H, W, 3] uint8 RGB of one size. Without a matrix tag BT.601 is assumed, as FFmpeg does."""
 
-    def __init__(self, width: int, height: int) -> None:
-        self._width, self._height = width, height
+    def __init__(self, width: int, height: int, *, threads: int = 2) -> None:
+        self._width, self._height, self._threads = width, height, threads
         self._reformatter = VideoReformatter()  # one for all frames: ten times faster than one each
 
     def __call__(self, frame: av.VideoFrame) -> np.ndarray:
@@ -34,7 +34,7 @@ class ToRgb:
         hdr = frame.color_trc in (PQ, HLG)
         picture = self._reformatter.reformat(
             frame, width=self._width, height=self._height, format="gbrp16le" if hdr else "gbrp", interpolation=_TO_RGB,
-            dst_color_range=FULL, threads=2,
+            dst_color_range=FULL, threads=self._threads,
         )  # fmt: skip
         array = _interleaved(picture, np.uint16 if hdr else np.uint8)
         return tone_mapped(array, frame.color_trc) if hdr else array

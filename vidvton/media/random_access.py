@@ -84,46 +84,38 @@ class _PyAv:
     """Decodes from the key frame before the first frame asked for to the last."""
 
     def __init__(self, film: bytes) -> None:
-        self._film = film
-        with self._opened() as box:
-            stream = box.streams.video[0]
-            self._length = sum(1 for packet in box.demux(stream) if packet.size)
-            self.size = stream.codec_context.height, stream.codec_context.width
-        if not self._length:
+        try:
+            self._box = av.open(io.BytesIO(film), format="mp4")
+            self._stream = next(iter(self._box.streams.video), None)
+        except PROBLEMS as problem:
+            raise VidvtonError(f"the film cannot be opened ({brief(problem)}); prepare the set again") from problem
+        if self._stream is None or not self._stream.frames:
             raise VidvtonError("the film holds no frames; prepare the set again")
+        context = self._stream.codec_context
+        context.thread_count = 1
+        self._length = self._stream.frames  # to be trusted here alone: `write_film` wrote the table it is read from
+        self.size = context.height, context.width
+        self._to_rgb = ToRgb(context.width, context.height, threads=1)
 
     def __len__(self) -> int:
         return self._length
-
-    def _opened(self) -> av.container.InputContainer:
-        try:
-            box = av.open(io.BytesIO(self._film), format="mp4")
-            if not box.streams.video:
-                raise VidvtonError("the film holds no video; prepare the set again")
-            return box
-        except PROBLEMS as problem:
-            raise VidvtonError(f"the film cannot be opened ({brief(problem)}); prepare the set again") from problem
 
     def frames(self, numbers: Sequence[int]) -> Tensor:
         _checked(numbers, self._length)
         found: dict[int, np.ndarray] = {}
         wanted = set(numbers)
-        with self._opened() as box:
-            stream = box.streams.video[0]
-            stream.codec_context.thread_count = 1
-            convert = ToRgb(self.size[1], self.size[0])
-            tick = round(1 / (RATE * stream.time_base))
-            try:
-                for key, stop in _runs(sorted(wanted)):
-                    box.seek(key * tick, stream=stream, backward=True)
-                    for frame in box.decode(stream):
-                        number = round(frame.pts / tick)
-                        if number in wanted:
-                            found[number] = convert(frame)
-                        if number >= stop:
-                            break
-            except PROBLEMS as problem:
-                raise VidvtonError(f"the film cannot be decoded ({brief(problem)}); prepare the set again") from problem
+        tick = round(1 / (RATE * self._stream.time_base))
+        try:
+            for first, last in _runs(sorted(wanted)):
+                self._box.seek(first * tick, stream=self._stream, backward=True)
+                for frame in self._box.decode(self._stream):
+                    number = round(frame.pts / tick)
+                    if number in wanted:
+                        found[number] = self._to_rgb(frame)
+                    if number >= last:
+                        break
+        except PROBLEMS as problem:
+            raise VidvtonError(f"the film cannot be decoded ({brief(problem)}); prepare the set again") from problem
         if len(found) < len(wanted):
             raise VidvtonError(f"frame {min(wanted - set(found))} is missing from the film; prepare the set again")
         return from_arrays(np.stack([found[n] for n in numbers]))

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ..collate import View
 from ..values import LANDMARKS, Garment, Part
@@ -117,12 +116,26 @@ def grown(region: Tensor, pixels: int) -> Tensor:
     """`region` [T, 1, H, W] bool with its edge moved out by `pixels` (in, where negative), as by a square."""
     if pixels == 0:
         return region
-    width = 2 * abs(pixels) + 1
-    inside = region.float() if pixels > 0 else 1 - region.float()
-    # Two passes, one along each axis: the same square at a fraction of the price.
-    wide = F.max_pool2d(inside, (1, width), 1, (0, abs(pixels)))
-    wide = F.max_pool2d(wide, (width, 1), 1, (abs(pixels), 0))
-    return wide > 0.5 if pixels > 0 else wide < 0.5
+    inside = region if pixels > 0 else ~region
+    for axis in (-1, -2):
+        inside = _spread(inside, abs(pixels), axis)
+    return inside if pixels > 0 else ~inside
+
+
+def _spread(inside: Tensor, pixels: int, axis: int) -> Tensor:
+    """Bool pictures with what is inside carried `pixels` both ways along `axis`, in steps that double."""
+    out, done = inside.clone(), 0
+    length = inside.shape[axis]
+    while done < pixels:
+        step = min(done + 1 if done else 1, pixels - done, length - 1)
+        if step < 1:
+            break
+        before = out.clone()
+        kept = length - step
+        out.narrow(axis, step, kept).logical_or_(before.narrow(axis, 0, kept))
+        out.narrow(axis, 0, kept).logical_or_(before.narrow(axis, step, kept))
+        done += step
+    return out
 
 
 def _as_photographed(garment: Garment, shifts: Tensor, noise: float, draw: torch.Generator) -> Garment:

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torch.utils.data import get_worker_info
 
-from ..collate import GREY, conditions, frame_conditions, garment_conditions, stack, whole_view
+from ..collate import GREY, FrameConditions, View, conditions, garment_conditions, stack, whole_view
 from ..errors import MisuseError, VidvtonError
 from ..media.random_access import frame_numbers
-from ..values import AgnosticFrames, Conditioning, WarpedGarment
+from ..values import Conditioning
 from .augmentation import Augmentation, augment, drawn_view
 from .scene import Scene, decode_scene
 from .shards import Stored, read_index, read_member
@@ -86,7 +87,7 @@ class Dataset:
         # decord may abort its process on a damaged file: only where a loader's worker stands in for it
         backend = "decord" if stored.facts.get("exact") and get_worker_info() is not None else "pyav"
         read = lambda word: read_member(folder, stored, word)  # noqa: E731
-        return decode_scene(stored.facts, tuple(stored.members), read, numbers, backend=backend)
+        return decode_scene(stored.facts, read, numbers, backend=backend)
 
     def sample(
         self,
@@ -160,13 +161,34 @@ def gather(samples: Sequence[Sample]) -> Batch:
     return Batch(target, stack([s.conditioning for s in samples]), tuple(s.name for s in samples))
 
 
-def _sized(scene: Scene, view, start: int, *, garment_size: tuple[int, int], slots: int | None, hint: bool) -> Sample:
-    grey = torch.tensor(_GREY, dtype=torch.uint8)
-    agnostic = AgnosticFrames(torch.where(scene.region, grey, scene.source), scene.region, torch.ones(len(scene)))
-    warped = WarpedGarment(scene.warped.float() / 255, scene.alpha.float() / 255) if hint else None
-    per_frame = frame_conditions(agnostic, scene.keypoints, warped, view)
+def _sized(scene: Scene, view: View, start: int, *, garment_size: tuple[int, int], slots: int | None, hint: bool) -> Sample:
+    """The scene in `view`, which holds still. The same as `collate.frame_conditions` to one level in 255, at a fifth of its time:
+    pictures are brought to size as bytes, four channels at once."""
+    shown = torch.where(scene.region, torch.tensor(_GREY, dtype=torch.uint8), scene.source)
+    seen = _bytes(torch.cat([shown, scene.region.to(torch.uint8) * 255], 1), view, (_GREY, _GREY, _GREY, 0))
+    share = scene.alpha if hint else torch.zeros_like(scene.alpha)
+    colour = (scene.warped.float() * (share.float() / 255)).round().to(torch.uint8)
+    warped = _bytes(torch.cat([colour, share], 1), view, (0, 0, 0, 0))
+    pose = torch.cat([view.points(scene.keypoints[..., :2]), scene.keypoints[..., 2:]], -1)
+    pose = torch.where(scene.keypoints[..., 2:] > 0, pose, torch.zeros(()))
+    per_frame = FrameConditions(seen[:, :3], seen[:, 3:], pose, warped)
     conditioning = conditions(per_frame, garment_conditions(scene.garments, garment_size, slots=slots))
-    return Sample(view.apply(scene.truth, fill=GREY), conditioning, f"{scene.name}:{start}")
+    return Sample(_bytes(scene.truth, view, (_GREY, _GREY, _GREY)), conditioning, f"{scene.name}:{start}")
+
+
+def _bytes(frames: Tensor, view: View, fill: tuple[int, ...]) -> Tensor:
+    """[T, C, h, w] float32 0-1 of `frames` [T, C, H, W] uint8 in a view of one box, `fill` around."""
+    left, top, right, bottom = view.boxes[0].tolist()
+    box = view.letterbox(0)
+    part = frames[..., top:bottom, left:right].contiguous(memory_format=torch.channels_last)
+    if part.shape[2:] != box.inner:
+        part = F.interpolate(part, size=box.inner, mode="bilinear", align_corners=False, antialias=True)
+    if box.inner != view.size:
+        (y, x), (height, width) = box.corner, box.inner
+        whole = torch.tensor(fill, dtype=torch.uint8)[:, None, None].repeat(len(frames), 1, *view.size)
+        whole[..., y : y + height, x : x + width] = part
+        part = whole
+    return part.float() / 255
 
 
 def _number(text: str) -> float:

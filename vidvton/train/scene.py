@@ -65,19 +65,21 @@ class Scene:
 
 
 def encode_scene(scene: Scene) -> dict[str, bytes]:
-    """The members of a scene in a shard, name -> bytes."""
-    films = {"truth": write_film(scene.truth)}
+    """The members of a scene in a shard, name -> bytes. The pictures of a frame stand one above the other in one film: a film is
+    opened once, which for a single frame is most of the work."""
+    pictures = {"truth": scene.truth}
     if scene.source is not scene.truth:
-        films["source"] = write_film(scene.source)
+        pictures["source"] = scene.source
     if bool(scene.alpha.any()):
-        films["warped"] = write_film(scene.warped)
+        pictures["warped"] = scene.warped
+    film = write_film(torch.cat(list(pictures.values()), 2))
     planes = {"keypoints": scene.keypoints.float().contiguous()}
     planes |= _rows("region", [np.packbits(r.numpy()).tobytes() for r in scene.region])
     planes |= _rows("alpha", [a.numpy().tobytes() for a in scene.alpha])
     garments = []
-    pictures = {}
+    shop = {}
     for g, garment in enumerate(scene.garments):
-        pictures[f"garment{g}.jpg"] = write_jpeg(garment.image)
+        shop[f"garment{g}.jpg"] = write_jpeg(garment.image)
         planes |= _rows(f"garment{g}_alpha", [(garment.alpha * 255).round().to(torch.uint8).numpy().tobytes()])
         planes |= _rows(f"garment{g}_parts", [garment.parts.numpy().tobytes()])
         planes[f"garment{g}_landmarks"], planes[f"garment{g}_fabric"] = (
@@ -87,34 +89,35 @@ def encode_scene(scene: Scene) -> dict[str, bytes]:
         garments.append({"category": garment.category, "layout": vars(garment.layout), "size": list(garment.alpha.shape)})
     facts = {
         "name": scene.name, "group": scene.group, "frames": len(scene), "size": list(scene.size), "garments": garments,
-        "exact": all(agree(film) for film in films.values()),
+        "pictures": list(pictures), "exact": agree(film),
     }  # fmt: skip
-    members = {"facts.json": json.dumps(facts).encode(), **{f"{word}.mp4": film for word, film in films.items()}}
-    return {**members, "planes.safetensors": save_tensors(planes), **pictures}
+    return {"facts.json": json.dumps(facts).encode(), "frames.mp4": film, "planes.safetensors": save_tensors(planes), **shop}
 
 
-def decode_scene(facts: Mapping, members: Sequence[str], read: Read, numbers: Sequence[int], *, backend: str = "pyav") -> Scene:
-    """Frames `numbers` of a stored scene; `read` gives a member's bytes, `members` are those there are, `backend` as in
-    `random_access.open_film`. VidvtonError where what is stored does not fit together."""
+def decode_scene(facts: Mapping, read: Read, numbers: Sequence[int], *, backend: str = "pyav") -> Scene:
+    """Frames `numbers` of a stored scene; `read` gives a member's bytes, `backend` as in `random_access.open_film`. VidvtonError
+    where what is stored does not fit together."""
     try:
-        return _decode(facts, members, read, numbers, backend)
+        return _decode(facts, read, numbers, backend)
     except (KeyError, ValueError, TypeError, IndexError, zlib.error, RuntimeError, SafetensorError) as problem:
         raise VidvtonError(f"the stored sample {facts.get('name')} is damaged ({problem}); prepare the set again") from problem
 
 
-def _decode(facts: Mapping, members: Sequence[str], read: Read, numbers: Sequence[int], backend: str) -> Scene:
+def _decode(facts: Mapping, read: Read, numbers: Sequence[int], backend: str) -> Scene:
     height, width = facts["size"]
     planes = load_tensors(read("planes.safetensors"))
     packed = _picked(planes, "region", numbers)
     bits = np.stack([np.unpackbits(row, count=height * width) for row in packed])
     region = torch.from_numpy(bits.astype(bool)).reshape(-1, 1, height, width)
     alpha = torch.from_numpy(np.stack(_picked(planes, "alpha", numbers))).reshape(-1, 1, height, width)
-    truth = open_film(read("truth.mp4"), backend=backend).frames(numbers)
-    source = open_film(read("source.mp4"), backend=backend).frames(numbers) if "source.mp4" in members else truth
-    if "warped.mp4" in members:
-        warped = open_film(read("warped.mp4"), backend=backend).frames(numbers)
-    else:
-        warped = torch.zeros(1, dtype=torch.uint8).expand(len(numbers), 3, height, width)
+    film = open_film(read("frames.mp4"), backend=backend).frames(numbers)
+    told = tuple(facts["pictures"])
+    if film.shape[2:] != (height * len(told), width) or "truth" not in told:
+        raise ValueError(f"its film is {film.shape[3]}x{film.shape[2]}, expected {width}x{height} for each of {', '.join(told)}")
+    pictures = dict(zip(told, film.split(height, 2)))
+    truth = pictures["truth"]
+    nothing = torch.zeros(1, dtype=torch.uint8).expand(len(numbers), 3, height, width)
+    source, warped = pictures.get("source", truth), pictures.get("warped", nothing)
     garments = tuple(_garment(g, told, planes, read) for g, told in enumerate(facts["garments"]))
     keypoints = planes["keypoints"][list(numbers)]
     return Scene(facts["name"], facts["group"], truth, source, region, keypoints, warped, alpha, garments)

@@ -2,7 +2,7 @@
 
 FOLDER/dataset.json       what the set is and was made from; written last, so a folder that has it is whole
 FOLDER/index.json         every sample: its shard, its members' places, its facts
-FOLDER/shard-00000.tar    KEY.facts.json KEY.truth.mp4 KEY.planes.safetensors ... (named as webdataset does)
+FOLDER/shard-00000.tar    KEY.facts.json KEY.frames.mp4 KEY.planes.safetensors ... (named as webdataset does)
 
 Nothing is ever unpacked to disk and nothing in a shard can run: members are JSON, safetensors, JPEG and MP4, read by position;
 keys are letters, digits, - and _; a member whose header does not say what the index says is refused."""
