@@ -38,9 +38,20 @@ def series(name: str, where: str, of: str, level: float, *, spread: float, seed:
 def make_result(methods: dict[str, float], *, clips: int = 6, seed: int = 0, title: str = "Flicker benchmark") -> BenchResult:
     """A result in which each method's badness is its number."""
     cases = tuple(
-        CaseFacts(f"studio-{k:03}", "studio", f"/clips/{k}.mkv", FRAMES, (96, 72), 25.0, garment="top.png", region="exact, studio",
-                  truth="exact", hashes={"source": f"{k:064x}"}) for k in range(clips)
-    )  # fmt: skip
+        CaseFacts(
+            f"studio-{k:03}",
+            "studio",
+            f"/clips/{k}.mkv",
+            FRAMES,
+            (96, 72),
+            25.0,
+            garment="top.png",
+            region="exact, studio",
+            truth="exact",
+            hashes={"source": f"{k:064x}"},
+        )
+        for k in range(clips)
+    )
     results = []
     for k, case in enumerate(cases):
         for m, (method, bad) in enumerate(methods.items()):
@@ -49,16 +60,32 @@ def make_result(methods: dict[str, float], *, clips: int = 6, seed: int = 0, tit
                 clip_level = 1 + 0.1 * np.random.default_rng([seed, k, n]).normal()
                 jitter = 1 + 0.03 * np.random.default_rng([seed, k, n, m]).normal()
                 found.append(series(name, where, "source", own * clip_level, spread=0.3, seed=k))
-                found.append(series(name, where, "output", own * clip_level + bad * slope * jitter, spread=0.3 + bad / 4, seed=k + m))
+                found.append(
+                    series(name, where, "output", own * clip_level + bad * slope * jitter, spread=0.3 + bad / 4, seed=k + m)
+                )
             missing = (NotMeasured("lpips-alex", "weights lpips-alex"), NotMeasured("fid", "weights inception"))
-            results.append(ClipResult(case.name, method, FRAMES, (96, 72), tuple(found), missing, notes=("region: exact",),
-                                      digest=f"{m:064x}", seconds=1.0))  # fmt: skip
+            results.append(
+                ClipResult(
+                    case.name,
+                    method,
+                    FRAMES,
+                    (96, 72),
+                    tuple(found),
+                    missing,
+                    notes=("region: exact",),
+                    digest=f"{m:064x}",
+                    seconds=1.0,
+                )
+            )
     return BenchResult(
-        title, cases, tuple(MethodFacts(m, "folder", f"badness {bad:g}") for m, bad in methods.items()), tuple(results),
+        title,
+        cases,
+        tuple(MethodFacts(m, "folder", f"badness {bad:g}") for m, bad in methods.items()),
+        tuple(results),
         failures=(Failure("studio-001", "diffusion", "render", "the checkpoint runs/x is not there; give a model folder"),),
         distances=(SetDistance("fid", "studio", next(iter(methods)), "truth", 12.34, 240),),
         provenance=provenance(["vidvton", "bench", "run", "configs/bench/full.yaml", "-o", "DIR"]),
-    )  # fmt: skip
+    )
 
 
 def control_series(moves, *, broken: str = "") -> ControlResult:

@@ -1,4 +1,4 @@
-"""Small films for the benchmark's tests: a still room with grain, a figure that walks and waves, a shirt in a colour of choice."""
+"""Small films for the benchmark's tests: a still room, a figure that walks and waves, a shirt in a colour of choice."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def scene(moment: float, size: tuple[int, int] = (96, 72), shirt: tuple[int, int
 
 
 def frames_at(moments, size: tuple[int, int] = (96, 72), shirt=RED, *, flicker: float = 0.0, seed: int = 0):
-    """([T, 3, H, W] uint8, shirt [T, 1, H, W] bool); `flicker` is the deviation in grey levels of the shirt's colour per frame."""
+    """([T, 3, H, W] uint8, shirt [T, 1, H, W] bool); `flicker` is the deviation in levels of the shirt's colour."""
     drawn = [scene(float(t), size, shirt) for t in moments]
     pictures = np.stack([p for p, _ in drawn]).astype(np.float32)
     masks = np.stack([m for _, m in drawn])

@@ -69,8 +69,13 @@ def test_another_size_rate_and_length_is_measured_and_told(films, tmp_path):
     assert "36x48" in words and "scaled" in words and "12.5 frames a second" in words and "+0.080 s" in words
     assert found.size == (96, 72) and found.frames == 11
     assert np.isfinite(score(found.find("warping-error", "region")))
-    tiny = measure_pair(request, Settings(metrics=FEW, max_side=48, controls=False, pictures=False, source_pictures=False), tmp_path,
-                        tmp_path, case="source").clip  # fmt: skip
+    tiny = measure_pair(
+        request,
+        Settings(metrics=FEW, max_side=48, controls=False, pictures=False, source_pictures=False),
+        tmp_path,
+        tmp_path,
+        case="source",
+    ).clip
     assert tiny.size == (48, 36)
 
 
@@ -132,7 +137,15 @@ def test_window_starts_and_metric_names():
 
 def test_the_command_prints_a_table_and_writes_three_reports(films, tmp_path, capsys):
     names = ",".join(FEW)
-    words = ["bench", "clip", str(films / "flicker.mkv"), "--source", str(films / "source.mkv"), "--region", str(films / "mask.mkv")]
+    words = [
+        "bench",
+        "clip",
+        str(films / "flicker.mkv"),
+        "--source",
+        str(films / "source.mkv"),
+        "--region",
+        str(films / "mask.mkv"),
+    ]
     words += ["--truth", str(films / "steady.mkv"), "--garment", str(films / "top.png"), "--metrics", names, "--workers", "1"]
     outputs = [tmp_path / f"r.{kind}" for kind in ("html", "json", "md")]
     files = ["--html", str(outputs[0]), "--json", str(outputs[1]), "--markdown", str(outputs[2])]

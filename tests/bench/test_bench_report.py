@@ -89,7 +89,9 @@ def test_the_players_play_together_and_the_places_switch(browser, drawn):
     page.wait_for_function("[...document.querySelectorAll('video')].every(v => v.readyState >= 2)", timeout=20_000)
     page.locator("[data-do=next]").first.click()
     page.locator("[data-do=next]").first.click()
-    page.wait_for_function("[...document.querySelectorAll('video')].every(v => Math.abs(v.currentTime - 0.08) < 0.02)", timeout=5_000)
+    page.wait_for_function(
+        "[...document.querySelectorAll('video')].every(v => Math.abs(v.currentTime - 0.08) < 0.02)", timeout=5_000
+    )
     page.locator(".tabs label", has_text="background").first.click()
     shown = page.locator(".tabs > section:visible tbody th").all_inner_texts()
     assert shown and all("background" in text for text in shown)
@@ -100,7 +102,7 @@ def test_nothing_in_the_page_points_outside(drawn):
     text = drawn[2].read_text(encoding="utf-8")
     text = re.sub(r"data:[^\"']+", "", text)
     assert not re.findall(r"(?:src|href|url\()=?[\"']?(?:https?:)?//", text)
-    assert "@import" not in text and "<link rel=\"stylesheet\"" not in text
+    assert "@import" not in text and '<link rel="stylesheet"' not in text
 
 
 def test_names_from_files_cannot_write_into_the_page(tmp_path):
@@ -146,7 +148,15 @@ def test_markdown_has_the_same_tables(drawn):
 
 def test_numbers_and_ticks_by_hand():
     assert [number(v) for v in (0.0, 1.0, 12.345, 1234.5, 0.012345, -0.5, float("nan"), 2e-6)] == [
-        "0", "1.00", "12.3", "1234" if number(1234.5) == "1234" else "1235", "0.0123", "−0.500", "–", "≈0"]  # fmt: skip
+        "0",
+        "1.00",
+        "12.3",
+        "1234" if number(1234.5) == "1234" else "1235",
+        "0.0123",
+        "−0.500",
+        "–",
+        "≈0",
+    ]
     assert nice_ticks(0, 10) == [0, 2.5, 5, 7.5, 10] and nice_ticks(0.0, 0.9)[-1] >= 0.9
     x = np.arange(3000) / 25
     y = np.ones(3000)

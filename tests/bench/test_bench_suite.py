@@ -57,10 +57,12 @@ def suite_of(clips: Path, **more) -> dict:
     pairs = [{"clip": str(clips / "videos" / f"c{k}.mkv"), "region": str(clips / f"mask{k}.mkv")} for k in range(3)]
     pairs.append({"clip": str(clips / "videos" / "gone.mkv")})
     return {
-        "title": "Small", "clips": [{"name": "real", "pairs": pairs}],
+        "title": "Small",
+        "clips": [{"name": "real", "pairs": pairs}],
         "methods": [{"name": n, "kind": "folder", "folder": str(clips / n)} for n in ("steady", "flicker")],
-        "measure": {"metrics": ["warping-error", "psnr", "identity"], "controls": False, "pictures": False}, **more,
-    }  # fmt: skip
+        "measure": {"metrics": ["warping-error", "psnr", "identity"], "controls": False, "pictures": False},
+        **more,
+    }
 
 
 def scores(result) -> dict:
@@ -85,7 +87,10 @@ def test_failures_are_rows_and_the_rest_is_measured_once(clips, tmp_path, capsys
     assert "c1.mp4" in failed["c1", "flicker"] and "not a video" in failed["c2", "flicker"]
     assert all("\n" not in s for s in failed.values())
     found = scores(result)
-    assert found["c0", "flicker", "warping-error", "region", "output"] > 2 * found["c0", "steady", "warping-error", "region", "output"]
+    assert (
+        found["c0", "flicker", "warping-error", "region", "output"]
+        > 2 * found["c0", "steady", "warping-error", "region", "output"]
+    )
     assert (out / "report.html").exists() and "not a video" in (out / "report.md").read_text()
 
     stamps = {p.name: p.stat().st_mtime_ns for p in (out / "jobs").glob("*.json")}
@@ -114,7 +119,7 @@ def test_other_settings_are_measured_anew(clips, tmp_path):
 def test_killed_and_started_again_it_goes_on_and_finds_the_same(clips, tmp_path):
     config = write(tmp_path / "suite.yaml", suite_of(clips, workers=1))
     command = [sys.executable, "-m", "vidvton", "bench", "run", str(config), "-q", "-o"]
-    run = subprocess.Popen([*command, str(tmp_path / "killed")], cwd=ROOT, stderr=subprocess.PIPE)
+    run = subprocess.Popen([*command, str(tmp_path / "killed")], cwd=ROOT)
     end = time.monotonic() + 60
     while not (tmp_path / "killed" / "jobs" / "c0__steady.json").exists() and time.monotonic() < end:
         time.sleep(0.02)
@@ -123,7 +128,7 @@ def test_killed_and_started_again_it_goes_on_and_finds_the_same(clips, tmp_path)
     done = {p: p.stat().st_mtime_ns for p in (tmp_path / "killed" / "jobs").glob("*.json")}
     assert done and not (tmp_path / "killed" / "result.json").exists()
     for out in ("killed", "whole"):
-        subprocess.run([*command, str(tmp_path / out)], cwd=ROOT, check=True, capture_output=True)
+        assert main(["bench", "run", str(config), "-q", "-o", str(tmp_path / out)]) == 0
     killed, whole = (read_result(tmp_path / out / "result.json") for out in ("killed", "whole"))
     assert scores(killed) == scores(whole) and killed.failures == whole.failures
     kept = [p for p, stamp in done.items() if p.stat().st_mtime_ns == stamp]

@@ -10,8 +10,17 @@ from made_results import make_result, series
 
 from vidvton.bench.results import from_json, read_result, result_text, write_result
 from vidvton.bench.statistics import (
-    BETTER, NOISE, SAME, WORSE, Measured, bootstrap_blocks, bootstrap_mean, compare_results, rank_methods, summarise,
-)  # fmt: skip
+    BETTER,
+    NOISE,
+    SAME,
+    WORSE,
+    Measured,
+    bootstrap_blocks,
+    bootstrap_mean,
+    compare_results,
+    rank_methods,
+    summarise,
+)
 from vidvton.errors import MisuseError, VidvtonError
 from vidvton.metrics.table import find_metric
 
@@ -45,16 +54,23 @@ def test_blocks_know_that_neighbouring_frames_are_alike():
 
 
 def measured(level, *, seed, metric="warping-error"):
-    return Measured(series(metric, "region", "output", level, spread=0.3, seed=seed), series(metric, "region", "source", 1e-4, spread=0.3, seed=seed))  # fmt: skip
+    return Measured(
+        series(metric, "region", "output", level, spread=0.3, seed=seed),
+        series(metric, "region", "source", 1e-4, spread=0.3, seed=seed),
+    )
 
 
 def test_ranks_follow_the_damage_and_equals_share_them():
     cases = range(8)
-    methods = {name: {str(c): measured(level * (1 + 0.05 * np.sin(c)), seed=10 * c + k) for c in cases}
-               for k, (name, level) in enumerate({"bad": 9e-4, "good": 2e-4, "fair": 5e-4, "also good": 2e-4}.items())}  # fmt: skip
+    methods = {
+        name: {str(c): measured(level * (1 + 0.05 * np.sin(c)), seed=10 * c + k) for c in cases}
+        for k, (name, level) in enumerate({"bad": 9e-4, "good": 2e-4, "fair": 5e-4, "also good": 2e-4}.items())
+    }
     assert rank_methods(WARPING, methods) == {"bad": 4, "good": 1, "fair": 3, "also good": 1}
     higher = find_metric("ssim")
-    up = {name: {str(c): measured(v + 0.001 * c, seed=c, metric="ssim") for c in cases} for name, v in {"a": 0.9, "b": 0.5}.items()}
+    up = {
+        name: {str(c): measured(v + 0.001 * c, seed=c, metric="ssim") for c in cases} for name, v in {"a": 0.9, "b": 0.5}.items()
+    }
     assert rank_methods(higher, up) == {"a": 1, "b": 2}
 
 
@@ -92,9 +108,13 @@ def test_a_comparison_tells_a_change_from_noise():
     assert verdicts["warp", "warping-error", "region"] == WORSE
     assert verdicts["warp", "garment-print", "region"] == BETTER
     assert verdicts["paste", "warping-error", "region"] == SAME
-    noisy = replace(after, clips=tuple(
-        replace(c, series=tuple(replace(s, sums=s.sums * (1 + 0.02 * (-1) ** int(c.case[-1]))) for s in c.series))
-        for c in before.clips))  # fmt: skip
+    noisy = replace(
+        after,
+        clips=tuple(
+            replace(c, series=tuple(replace(s, sums=s.sums * (1 + 0.02 * (-1) ** int(c.case[-1]))) for s in c.series))
+            for c in before.clips
+        ),
+    )
     assert all(c.verdict == NOISE for c in compare_results(before, noisy) if c.before != 0)
     assert compare_results(before, make_result({"other": 1.0, "another": 2.0})) == ()
 

@@ -57,9 +57,17 @@ class Job:
         """Changes whenever the result could."""
         method = self.method.model_dump(mode="json") if self.method else None
         value = {"version": __version__, "stage": self.stage, "case": self.case.identity(), "method": method}
+        if self.method is not None and (model := _model_of(self.method)) is not None:
+            value["model"] = [[p.name, p.stat().st_size, p.stat().st_mtime_ns] for p in sorted(model.rglob("*")) if p.is_file()]
         if self.stage != "film":
             value["measure"] = self.measure.model_dump(mode="json")
         return json.dumps(value, sort_keys=True)
+
+
+def _model_of(method: Method) -> Path | None:
+    """The folder of the model a diffusion method names."""
+    mine = method.settings.get("diffusion")
+    return Path(mine["model"]) if isinstance(mine, dict) and isinstance(mine.get("model"), str) else None
 
 
 def slug(name: str) -> str:

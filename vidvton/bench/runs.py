@@ -43,7 +43,7 @@ class Plan:
 
 def plan_suite(suite: Suite, home: Path) -> Plan:
     """The jobs of a suite in `home`, which need not be there; nothing is written. MisuseError for a suite that cannot run."""
-    measure = suite.measure
+    suite, measure = suite.with_model(), suite.measure
     measure = measure.model_copy(update={"metrics": check_metrics(measure.metrics) if measure.metrics else ()})
     check_weights({key: Path(path) for key, path in measure.weights.items()})
     for method in suite.methods:
@@ -61,6 +61,7 @@ def plan_suite(suite: Suite, home: Path) -> Plan:
 def run_suite(suite: Suite, home: Path, *, command: list[str], workers: int = 0) -> Generator[Note, None, BenchResult]:
     """Runs what is not done yet in the folder `home`, telling progress; writes result.json, report.html and report.md there and
     returns the result. Stopped or killed and called again, it goes on; failed rows are tried again."""
+    suite = suite.with_model()
     plan = plan_suite(suite, home)
     home.mkdir(parents=True, exist_ok=True)
     with _alone(home):

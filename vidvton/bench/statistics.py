@@ -155,6 +155,38 @@ def summarise(result: BenchResult, set_name: str) -> tuple[Row, ...]:
     return tuple(rows)
 
 
+@dataclass(frozen=True)
+class Agreement:
+    """How the warping error by DIS flow goes with the one by exact flow, over `count` clips of all methods and of the source:
+    Pearson's correlation of the two, of their logarithms, and Spearman's of their ranks."""
+
+    where: str
+    count: int
+    pearson: float
+    of_logs: float
+    spearman: float
+
+
+def flow_agreement(result: BenchResult, set_name: str) -> tuple[Agreement, ...]:
+    """The agreement in each place where both were measured on at least FEW clips."""
+    cases = {c.name for c in result.cases if c.set == set_name}
+    out = []
+    for where in ("region", "background", "frame"):
+        rows: dict[tuple[str, str], tuple[float, float]] = {}
+        for clip in (c for c in result.clips if c.case in cases):
+            for of in ("output", "source"):
+                pair = [clip.find(name, where, of=of) for name in ("warping-error", "warping-error-exact")]
+                if None not in pair:
+                    rows[clip.case, clip.method if of == "output" else ""] = score(pair[0]), score(pair[1])
+        both = np.array([p for p in rows.values() if np.isfinite(p).all()]).reshape(-1, 2)
+        if len(both) >= FEW:
+            ranks = both.argsort(0).argsort(0)
+            logs = np.log(np.maximum(both, 1e-12))
+            r = [float(np.corrcoef(v.T)[0, 1]) for v in (both, logs, ranks)]
+            out.append(Agreement(where, len(both), *r))
+    return tuple(out)
+
+
 def _order(key: tuple[str, str]) -> tuple[int, int]:
     return [m.name for m in METRICS].index(key[0]), ("region", "background", "frame").index(key[1])
 

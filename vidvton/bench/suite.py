@@ -123,6 +123,8 @@ class Suite(Strict):
     clips: tuple[ClipSet, ...] = ()
     vivid: tuple[VividSet, ...] = ()
     methods: tuple[Method, ...]
+    model: str | None = None
+    """Folder of the trained model of every diffusion method that names none; None takes the one that ships."""
     measure: MeasureSettings = MeasureSettings()
     workers: int = Field(0, ge=0)
     """Processes side by side; 0 is one per processor."""
@@ -137,3 +139,15 @@ class Suite(Strict):
             if double is not None:
                 raise ValueError(f"two {what} are called {double!r}; give each its own name")
         return self
+
+    def with_model(self) -> Suite:
+        """The same with `model` put into the settings of the diffusion methods that name none."""
+        if self.model is None:
+            return self
+        methods = []
+        for method in self.methods:
+            mine = method.settings.get("diffusion", {})
+            if method.settings.get("engine") == "diffusion" and isinstance(mine, dict) and not mine.get("model"):
+                method = method.model_copy(update={"settings": {**method.settings, "diffusion": {**mine, "model": self.model}}})
+            methods.append(method)
+        return self.model_copy(update={"methods": tuple(methods)})

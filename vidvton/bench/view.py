@@ -11,7 +11,7 @@ from ..metrics.series import per_frame
 from ..metrics.table import METRICS, NEARER_SOURCE, Metric, find_metric
 from .charts import Curve, Mark, draw_curves, draw_strip, number
 from .results import BenchResult, CaseFacts, ClipResult
-from .statistics import Cell, Interval, Row, summarise
+from .statistics import Agreement, Cell, Interval, Row, flow_agreement, summarise
 from .trust import Check, check_controls
 
 HEADLINE = (
@@ -76,6 +76,7 @@ class ShownSet:
     checks: tuple[Check, ...]
     distances: tuple[tuple[str, str, tuple[str, ...]], ...]
     methods: tuple[str, ...]
+    agreements: tuple[Agreement, ...] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -125,7 +126,8 @@ def _show_set(result: BenchResult, name: str) -> ShownSet:
             values = tuple(number(mine[m].value) if m in mine else "–" for m in methods)
             distances.append((metric.title, against, values))
     checks = check_controls(result, cases)
-    return ShownSet(name, len(cases), tuple(chosen), shown, ranks, checks, tuple(distances), tuple(methods))
+    return ShownSet(name, len(cases), tuple(chosen), shown, ranks, checks, tuple(distances), tuple(methods),
+                    flow_agreement(result, name))  # fmt: skip
 
 
 def _mean_ranks(result: BenchResult, rows: list[Row], methods: list[str]) -> tuple[tuple[str, str, str], ...]:

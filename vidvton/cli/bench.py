@@ -130,6 +130,10 @@ def run(
             "--output", "-o", metavar="DIR", help="Folder for everything; one that holds part of it goes on.", show_default=False
         ),
     ],
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="FOLDER", help="Model of the diffusion methods that name none [default: as the suite says]"),
+    ] = None,
     workers: Annotated[int, typer.Option(metavar="NUMBER", help="Processes side by side; 0 is as the suite says.")] = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and write nothing [default: off]")] = False,
     as_json: Annotated[
@@ -144,17 +148,17 @@ def run(
     from ..bench.results import result_text
     from ..bench.runs import plan_suite, run_suite
     from ..bench.suite import Suite
-    from ..config import read_config
+    from ..config import overlay, read_config
     from ..errors import MisuseError
     from ..terminal import Display
 
-    suite = read_config(config, Suite)
+    suite = overlay(read_config(config, Suite), {"model": model}, name="the options")
     if output.exists() and not output.is_dir():
         raise MisuseError(f"{output} is a file, expected a folder; choose another name")
     if dry_run:
         _print_plan(plan_suite(suite, output), suite, as_json=as_json)
         return
-    command = ["vidvton", "bench", "run", str(config), "-o", str(output)]
+    command = ["vidvton", "bench", "run", str(config), "-o", str(output)] + (["--model", model] if model else [])
     try:
         with Display(quiet=quiet, resumed=True) as display:
             steps = run_suite(suite, output, command=command, workers=workers)
