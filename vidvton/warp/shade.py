@@ -16,6 +16,8 @@ from vidvton.warp.texture import push_pull
 
 FLOOR = 0.05  # added to brightness before dividing: the dark of a black garment carries more noise than light
 MERGE = 16.0  # clusters nearer than this are one dye under different light
+MILD = 0.6  # how much of the light read from black cloth is left out: its sheen would burn out a bright garment
+BROAD = 5.0  # working pixels over which the light from black cloth is averaged
 STRANGE = 20.0  # farther than this from every cluster a pixel is print, not shadow
 _SKIN = BARE_ARM | np.isin(np.arange(256), [10, 16, 17])
 GROUPS = (UPPER, LOWER, _SKIN)
@@ -128,6 +130,7 @@ def shading(frame: np.ndarray, labels: np.ndarray, reader: Reader) -> np.ndarray
     r, g, b = (c.astype(np.uint16) >> 3 for c in cv2.split(frame))
     code = (r << 10) | (g << 5) | b
     ratio, known = np.ones_like(grey), np.zeros(grey.shape, np.uint8)
+    dim = np.zeros_like(grey)
     spread = 0.8
     for group, level, dye, odd in zip(GROUPS, reader.level, reader.dye, reader.odd):
         inside = group[labels]
@@ -142,12 +145,19 @@ def shading(frame: np.ndarray, labels: np.ndarray, reader: Reader) -> np.ndarray
             core[edges] = 0
             # Narrow stripes and checks leave few pixels to read: only broad light is trusted there.
             spread = max(spread, 5.0 * min(1.0, 2 * edges.sum() / inside.sum()))
-        np.copyto(ratio, (grey + FLOOR) / (level[code] + FLOOR), where=core > 0)
-        # On dark cloth the camera's grain and the weave are large against the light: on a bright garment they would glitter.
-        dark = np.clip((0.5 - float(level[code[inside]].mean())) / 0.4, 0, 1)
-        spread = max(spread, 0.8 + 2.4 * float(dark))
+        # On dark cloth sheen, the camera's grain and the weave are large against the light: on bright cloth they would glitter.
+        dark = float(np.clip((0.5 - float(level[code[inside]].mean())) / 0.4, 0, 1))
+        np.copyto(ratio, cv2.pow((grey + FLOOR) / (level[code] + FLOOR), 1 - MILD * dark), where=core > 0)
+        np.copyto(dim, np.float32(dark), where=inside)
         known |= core
     if not known.any():
         return ratio
     filled = push_pull(ratio[..., None], known > 0)[..., 0]
-    return np.clip(cv2.GaussianBlur(filled, (0, 0), spread), 0.35, 1.6)
+    light = cv2.GaussianBlur(filled, (0, 0), spread)
+    if dim.max() > 0.05:
+        size, few = grey.shape[::-1], (max(1, grey.shape[1] // 4), max(1, grey.shape[0] // 4))
+        broad, share = (cv2.resize(x, few, interpolation=cv2.INTER_AREA) for x in (filled, dim))
+        broad, share = cv2.GaussianBlur(broad, (0, 0), BROAD / 4), cv2.GaussianBlur(share, (0, 0), 0.6)
+        broad, share = (cv2.resize(x, size, interpolation=cv2.INTER_LINEAR) for x in (broad, share))
+        light += (broad - light) * share
+    return np.clip(light, 0.35, 1.6)
