@@ -1,56 +1,56 @@
 #!/usr/bin/env python3
-"""How fast a clip is measured and how far DIS flow may be trusted: python tools/bench_metrics.py [--studio N]
+"""How fast a clip is measured, and how far DIS flow may be trusted: python tools/bench_metrics.py [--studio DIR ...]
 
 Speed: all weight-free metrics of a 64-frame 512x384 pair (output and source both measured, with region, garment, truth and window
-boundaries) on two workers; then the same pair four times as long, to see that memory does not follow.
---studio N: warping errors of N studio clips with DIS flow (each preset) and with exact flow; their correlation over clips.
+boundaries) on two workers; then one four times as long, to see that memory does not follow. Wall time and processor time are both
+printed: on a busy machine only the second says what the work costs.
+--studio DIR ...: sets made by `vidvton synth DIR`; warping errors of their clips with DIS flow (two presets) and with exact flow,
+and the correlation over clips.
 """
 
 from __future__ import annotations
 
 import argparse
 import resource
-import sys
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 import torch
 from scipy.stats import pearsonr, spearmanr
 
 from vidvton.frames import resize
+from vidvton.media.reader import open_clip
 from vidvton.metrics.controls import control
 from vidvton.metrics.measure import GarmentPicture, measure
 from vidvton.metrics.series import Piece, score
 from vidvton.metrics.table import WEIGHT_FREE
-from vidvton.synth.clip import make_clip
-from vidvton.synth.scene import write_script
 from vidvton.synth.truth import FLOW_STEP
 
+ROOT = Path(__file__).resolve().parents[1]
 SIZE = (512, 384)
 NAMES = ("warping-error", "warping-error-exact")
 
 
-def studio(index: int, frames: int, size: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """(frames, region, flow, hidden) of one studio clip as `Piece` wants them."""
-    clip = make_clip(write_script(7, index, frames=frames, size=size, fps=25.0))
-    moves = (clip.truth.flow_forward.float() * FLOW_STEP).permute(0, 3, 1, 2).contiguous()
-    return clip.frames, clip.truth.region[:, None], moves, clip.truth.hidden_forward[:, None]
+def first_frames(path: Path, count: int) -> torch.Tensor:
+    """The first `count` frames of a clip, [T, 3, H, W] uint8."""
+    return next(iter(open_clip(path).clips(count))).frames[:count].contiguous()
 
 
 def bench_speed(workers: int) -> None:
     """Prints seconds and memory of a 64-frame pair, and of one four times as long."""
-    frames, region, _, _ = studio(0, 12, (256, 192))
-    frames, region = resize(frames, SIZE), resize(region.to(torch.uint8) * 255, SIZE) > 127
+    frames = resize(first_frames(ROOT / "examples/clip.mp4", 24), SIZE)
+    region = torch.zeros(len(frames), 1, *SIZE, dtype=torch.bool)
+    region[:, :, 110:400, 100:290] = True
     noisy = torch.cat(list(control("colour-noise", [(frames, region)])))
-    picture = GarmentPicture(frames[0, :, 100:400, 90:290].clone(), torch.ones(300, 200, dtype=torch.bool))
+    picture = GarmentPicture(frames[0, :, 110:400, 100:290].clone(), torch.ones(290, 190, dtype=torch.bool))
+    turn = 2 * len(frames) - 2
 
     def pieces(count: int, truth: bool) -> Iterator[Piece]:  # there and back again, so that every frame moves
         for start in range(0, count, 8):
-            rows = torch.tensor([(t % 22 if t % 22 < 12 else 22 - t % 22) for t in range(start, start + 8)])
+            rows = torch.tensor([min(t % turn, turn - t % turn) for t in range(start, start + 8)])
             yield Piece(noisy[rows], frames[rows], region[rows], truth=frames[rows] if truth else None)
 
     for count, truth in ((8, True), (64, False), (64, True), (256, True)):
@@ -60,36 +60,41 @@ def bench_speed(workers: int) -> None:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         names = len({s.name for s in got.series})
         what = f"{count} frames {SIZE[0]}x{SIZE[1]}, {'with' if truth else 'without'} truth, {names} metrics"
-        print(f"{what}: {wall:.1f} s on {workers} workers, {cpu:.1f} s of processor, peak {peak:.0f} MiB")
+        print(f"{what}: {wall:.1f} s on {workers} workers, {cpu:.1f} s of processor, peak {peak:.0f} MiB", flush=True)
     print("target: 64 frames in at most 20 s on two cores; the peak must not grow from 64 to 256 frames")
 
 
-def bench_studio(count: int) -> None:
+def bench_studio(folders: list[Path], most: int) -> None:
     """Prints warping errors with DIS and exact flow, per clip, and their correlations over clips."""
-    rows: dict[tuple[str, str], list[float]] = {}
-    for index in range(count):
-        frames, region, moves, hidden = studio(index, 12, (256, 192))
+    rows: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for truth in sorted(path for folder in folders for path in folder.glob("*/truth/*.npz") if ".garment" not in path.name):
+        video = truth.parents[1] / "videos" / f"{truth.stem}.mp4"
+        if not video.exists():
+            continue
+        frames = first_frames(video, most)
+        with np.load(truth) as arrays:
+            region, hidden, moves = (torch.from_numpy(arrays[n][:most]) for n in ("region", "hidden_forward", "flow_forward"))
+        moves = (moves.float() * FLOW_STEP).permute(0, 3, 1, 2).contiguous()
         for preset in ("fast", "medium"):
-            piece = Piece(frames, frames, region, flow=moves, hidden=hidden)
-            got = measure([piece], names=list(NAMES), source_too=False, flow_preset=preset)
-            for where in ("frame", "region"):
-                rows.setdefault((f"DIS {preset}", where), []).append(score(got.find("warping-error", where=where)))
-                if preset == "medium":
-                    rows.setdefault(("exact", where), []).append(score(got.find("warping-error-exact", where=where)))
-        print(f"clip {index}: " + ", ".join(f"{n} {w} {v[-1]:.2e}" for (n, w), v in rows.items()), flush=True)
-    for where in ("frame", "region"):
+            piece = Piece(frames, frames, region[:, None], flow=moves, hidden=hidden[:, None])
+            got = measure([piece], names=NAMES if preset == "medium" else NAMES[:1], source_too=False, flow_preset=preset)
+            for s in got.series:
+                rows["exact" if s.name == NAMES[1] else f"DIS {preset}", s.where].append(score(s))
+        print(f"{truth.stem}: " + ", ".join(f"{name} {v[-1]:.2e}" for (name, w), v in rows.items() if w == "region"), flush=True)
+    for where in ("frame", "region", "background"):
         for preset in ("fast", "medium"):
-            dis, exact = rows[f"DIS {preset}", where], rows["exact", where]
-            ratio = np.median(np.array(dis) / np.array(exact))
+            dis, exact = (np.array(rows[name, where]) for name in (f"DIS {preset}", "exact"))
             r, rank = pearsonr(np.log(dis), np.log(exact))[0], spearmanr(dis, exact)[0]
-            print(f"{where}, DIS {preset}: {count} clips, r of logs {r:.3f}, rank {rank:.3f}, median ratio to exact {ratio:.2f}")
+            ratio = np.median(dis / exact)
+            print(
+                f"{where}, DIS {preset}: {len(dis)} clips, r of logs {r:.3f}, rank {rank:.3f}, median ratio to exact {ratio:.2f}"
+            )
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--studio", type=int, default=0, metavar="N", help="compare DIS with exact flow on N studio clips instead"
-    )
+    parser.add_argument("--studio", type=Path, nargs="+", metavar="DIR", help="compare DIS with exact flow on these sets instead")
+    parser.add_argument("--frames", type=int, default=24, help="frames of each clip that are read with --studio (default: 24)")
     parser.add_argument("--workers", type=int, default=2, help="threads of a measurement (default: 2)")
     args = parser.parse_args()
-    bench_studio(args.studio) if args.studio else bench_speed(args.workers)
+    bench_studio(args.studio, args.frames) if args.studio else bench_speed(args.workers)

@@ -23,6 +23,8 @@ from vidvton.metrics.video_networks import I3d, Resnext3d, load_i3d, load_resnex
 from vidvton.metrics.vision_transformer import VisionTransformer, load_transformer
 from vidvton.metrics.weight_files import fit, is_script, read_state
 
+pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # the public archives are TorchScript
+
 
 def drawn(network, seed=0):
     """A state dict of the network's shapes, numbers of its own, variances positive."""

@@ -123,6 +123,8 @@ def test_mistakes_are_named():
         measure([])
     with pytest.raises(ValueError, match=r"Piece.output is torch.uint8 \[3, 3, 96, 80\], expected torch.uint8 \[4, 3, 96, 80\]"):
         Piece(scene.source[:3], scene.source)
+    with pytest.raises(MisuseError, match="frames of 8x80 are too small"):
+        measure([Piece(scene.source[..., :8, :], scene.source[..., :8, :])])
     with pytest.raises(ValueError, match="given in some pieces"):
         measure([Piece(scene.source, scene.source, scene.region), Piece(scene.source, scene.source)])
     with pytest.raises(ValueError, match="sizes"):

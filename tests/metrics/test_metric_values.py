@@ -129,8 +129,8 @@ def test_drift_by_hand():
     assert np.isnan(temporal.drift(np.full((4, 3), np.nan), np.full(4, np.nan))[0])
 
 
-def test_colour_distance_is_sharma_s_with_textile_weights():
-    """Pairs of Sharma et al. 2005, table 1 (rows 1 and 25), through our palette and search; lightness counts half (kL = 2)."""
+def test_colour_distance_is_ciede2000_with_textile_weights():
+    """A step of ten in lightness alone is 10 / (kL S_L), kL = 2 (Sharma et al. 2005, eq. 15 and 22)."""
     region = torch.ones(4, 4, dtype=torch.bool)
     frame = torch.tensor([200, 40, 60], dtype=torch.uint8).reshape(3, 1, 1).expand(3, 4, 4)
     picture = torch.tensor([200, 40, 60], dtype=torch.uint8).reshape(3, 1, 1).expand(3, 5, 5)
@@ -259,6 +259,30 @@ def test_garment_flicker_is_the_variance_of_whole_frame_noise(scene):
     blocks = [cast[a:b].var(0, ddof=1).mean() for a, b in ((0, 16), (16, 32), (32, 36))]
     means = [per_frame(got)[a:b].mean() for a, b in ((0, 16), (16, 32), (32, 36))]
     assert means == pytest.approx(blocks, rel=2e-3)
+
+
+def test_studio_coordinates_keep_layers_and_sides_apart():
+    layers = torch.tensor([[[0, 1], [2, 2]]], dtype=torch.uint8)
+    xy = torch.tensor([[[[0, 0], [0.1, 0.2]], [[0.5, -0.5], [0.5, -0.5]]]]).half()
+    back = torch.tensor([[[False, False], [False, True]]])
+    places = garment.studio_coordinates(layers, xy, back, layer=2, pixels_per_metre=100)
+    assert places.shape == (1, 2, 2, 2) and places.dtype == torch.float32
+    assert places[0, :, 0].isnan().all()
+    assert places[0, :, 1, 0].tolist() == [50, -50] and places[0, :, 1, 1].tolist() == [1050, -50]
+
+
+def test_carried_coordinates_follow_and_die_where_hidden():
+    region = torch.ones(6, 8, dtype=torch.bool)
+    start = garment.anchor(region)
+    back = torch.zeros(2, 6, 8)
+    back[0] = -1  # everything came from one pixel to the left
+    seen = torch.ones(6, 8, dtype=torch.bool)
+    seen[2, 5] = False
+    places = garment.alive(garment.carry(start, back, seen, region))
+    assert places[0, 3].tolist()[1:] == pytest.approx([0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5], abs=1e-4)
+    assert places[:, :, 0].isnan().all() and places[:, 2, 5].isnan().all() and places[0].isnan().sum() == 7
+    still = garment.carry(start, 0 * back, region, region)
+    assert still.numpy() == pytest.approx(start.numpy(), abs=1e-4)
 
 
 def test_garment_flicker_without_maps_follows_the_flow(scene):

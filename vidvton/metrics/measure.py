@@ -24,6 +24,9 @@ from .learned import Seeing
 from .series import OUTPUT, SOURCE, Measurement, NotMeasured, Piece, Series, per_frame
 from .table import METRICS, REGION, WEIGHT_FREE, WEIGHTS, find_metric
 
+SMALLEST = 16
+"""Pixels a side below which optical flow has nothing to hold on to."""
+
 
 @dataclass(frozen=True)
 class GarmentPicture:
@@ -50,13 +53,16 @@ def measure(
     `table.WEIGHTS` to files; `source_too` measures the source as if it were the output; `workers` threads work at once (0: one a
     processor), which changes no result; `flow_preset` is one of `flow.PRESETS`, for comparing DIS with itself. What lacks
     something it needs comes back as `NotMeasured`. MisuseError for an unknown name (with the nearest one), for a clip without
-    frames and for a file of weights that does not fit; ValueError for pieces that do not agree.
+    frames or of frames under 16 pixels, and for a file of weights that does not fit; ValueError for pieces that do not agree.
     """
     _check_names(names, weights or {})
     stream = cut(pieces)
     first = next(stream, None)
     if first is None:
         raise MisuseError("the clip has no frames; give one with at least one")
+    if min(first.piece.size) < SMALLEST:
+        height, width = first.piece.size
+        raise MisuseError(f"frames of {height}x{width} are too small to measure; give at least {SMALLEST} pixels a side")
     missing = _what_lacks(names, first.piece, garment, boundaries, weights or {})
     wanted = [name for name in names if name not in {m.name for m in missing}]
     features = None
