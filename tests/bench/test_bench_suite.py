@@ -17,9 +17,11 @@ import torch
 import yaml
 from moving_clips import BLUE, frames_at, moments, write_film
 
+from vidvton.bench.align import align, index_clip
 from vidvton.bench.cases import list_cases, load_exact, make_ready, read_ready
 from vidvton.bench.jobs import Job, is_done, read_note
 from vidvton.bench.paste import find_box, paste_clip, paste_frame
+from vidvton.bench.regions import find_region
 from vidvton.bench.results import read_result
 from vidvton.bench.runs import plan_suite, run_jobs
 from vidvton.bench.suite import MeasureSettings, StudioSet, Suite
@@ -238,6 +240,17 @@ def test_a_studio_case_has_exact_truth(studio):
     assert seen.any() and (seen & inside[:, 0]).sum() / seen.sum() > 0.95
     step = (exact.coordinates[:, 0, :, 1:] - exact.coordinates[:, 0, :, :-1])[seen[:, :, 1:] & seen[:, :, :-1]]
     assert 0.5 < step.abs().median() < 2, "coordinates are about in pixels"
+
+
+def test_the_region_is_parsed_from_the_person_and_the_change_says_of_which_garment(studio, tmp_path):
+    _, _, ready = studio
+    source, output = index_clip(ready.source), index_clip(ready.truth)
+    found = find_region(source, tmp_path, output=output, alignment=align(source, output))
+    assert f"{ready.category} garment (what changed" in found.words
+    parsed, exact = frames_of(found.path)[:, :1] > 127, frames_of(ready.region.path)[:, :1] > 127
+    assert (parsed & exact).sum() / (parsed | exact).sum() > 0.5
+    again = find_region(source, tmp_path, category=ready.category)
+    assert torch.equal(frames_of(again.path)[:, :1] > 127, parsed), "the same whatever the output"
 
 
 def test_the_paste_baseline_dresses_each_frame_by_itself(studio, tmp_path):

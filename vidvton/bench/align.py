@@ -248,7 +248,7 @@ def _cost(
         return None
     inside = inside[np.linspace(0, len(inside) - 1, min(len(inside), _SPREAD)).round().astype(int)]
     partner = _nearest(source.times, where[inside])
-    difference = pictures[1][inside] - pictures[0][partner]
+    difference = pictures[1][inside].astype(np.float32) - pictures[0][partner]
     return float(np.minimum(np.abs(difference - np.median(difference, axis=0)), _CLIP).mean())
 
 
@@ -317,7 +317,7 @@ def _fit_sizes(source: ClipIndex, output: ClipIndex, pairs: np.ndarray | None) -
     def cost(fit: Fit) -> float:
         a = _thumbs_of(source, fit.source, chosen[:, 0])
         b = _thumbs_of(output, fit.output, chosen[:, 1])
-        return float(np.minimum(np.abs(a - b), _CLIP).mean())
+        return float(np.minimum(np.abs(a.astype(np.float32) - b), _CLIP).mean())
 
     return min((stretched, cropped, boxed), key=cost)  # the first of equals: stretching is what the field does
 
@@ -330,11 +330,11 @@ def _middle(size: tuple[int, int], aspect: float) -> tuple[int, int, int, int]:
 
 
 def _thumbs_of(clip: ClipIndex, box: tuple[int, int, int, int], rows: np.ndarray | None = None) -> np.ndarray:
-    """[n, 32, 32] float32 grey of a part of the frames."""
+    """[n, 32, 32] uint8 grey of a part of the frames."""
     thumbs = clip.thumbs if rows is None else clip.thumbs[rows]
     scale = np.array([thumbs.shape[1] / clip.info.height, thumbs.shape[2] / clip.info.width] * 2)
     top, left, bottom, right = (np.array(box) * scale).round().astype(int)
-    part = torch.from_numpy(thumbs[:, top : max(bottom, top + 1), left : max(right, left + 1)]).float()
+    part = torch.from_numpy(thumbs[:, top : max(bottom, top + 1), left : max(right, left + 1)])
     return resize(part[:, None], (32, 32))[:, 0].numpy()
 
 

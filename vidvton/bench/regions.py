@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +23,12 @@ from ..media.reader import open_clip
 from ..media.writer import VideoWriter
 from ..people.agnostic import make_agnostic, old_garment
 from ..prepare import placed
-from ..values import CATEGORIES, Clip, PersonTrack, PoseTrack
+from ..values import CATEGORIES, Clip, PersonTrack
 from .align import Alignment, ClipIndex, read_frames
 
 _CONTEXT, _SPAN = 4, 32  # frames around and in a piece: a frame's region depends on three on either side
 _CHANGED = 14  # grey levels of 255 that no codec makes over a whole neighbourhood
+_STEADY = 2  # pairs on either side over which a difference is steadied
 _AGREE = 0.1  # least overlap of what changed with what was worn
 
 
@@ -149,12 +152,8 @@ def _parsed(analysis: Analysis, source: ClipIndex, category: str, limits: Limits
         first, stop = max(0, start - _CONTEXT), min(count, start + _SPAN)
         last = min(count, stop + _CONTEXT)
         clip = next(open_clip(source.path, limits=limits).clips(last - first, start=first))
-        person = PersonTrack(_window(track, first, last), _labels(analysis, source, first, last))
+        person = PersonTrack(track.window(first, last), _labels(analysis, source, first, last))
         yield make_agnostic(clip, person, category).region[start - first : stop - first]
-
-
-def _window(track: PoseTrack, start: int, stop: int) -> PoseTrack:
-    return track.window(start, stop)
 
 
 def _differing(source: ClipIndex, output: ClipIndex, alignment: Alignment, limits: Limits) -> Iterator[Tensor]:
@@ -162,19 +161,33 @@ def _differing(source: ClipIndex, output: ClipIndex, alignment: Alignment, limit
     without a partner take the last one's. Neighbourhoods are a sixty-fourth of the shorter side."""
     size = source.info.size
     reach = max(1, min(size) // 128)
+    maps = _differences(source, output, alignment, size, reach, limits)
+    near: deque[Tensor] = deque(islice(maps, _STEADY + 1), maxlen=2 * _STEADY + 1)
+    rows, at = alignment.pairs[:, 0].tolist(), 0
+    for k, row in enumerate(rows):
+        share = torch.stack(list(near)).mean(0)
+        wide = F.max_pool2d((share >= 0.4).float(), 2 * reach + 1, 1, reach)
+        mask = F.interpolate(wide, size=size, mode="nearest") > 0.5
+        stop = rows[k + 1] if k + 1 < len(rows) else len(source)
+        while at < max(stop, row + 1):
+            yield mask
+            at += 1
+        following = next(maps, None)
+        if following is not None:
+            near.append(following)
+        elif len(near) > _STEADY + 1:
+            near.popleft()
+
+
+def _differences(
+    source: ClipIndex, output: ClipIndex, alignment: Alignment, size: tuple[int, int], reach: int, limits: Limits
+) -> Iterator[Tensor]:
+    """[1, 1, H / 2, W / 2] float32 of every pair: 1 where the pictures differ around a pixel by more than any codec makes."""
     mine = read_frames(source.path, alignment.pairs[:, 0], None, size, limits=limits)
     theirs = read_frames(output.path, alignment.pairs[:, 1], alignment.fit.output, size, limits=limits)
-    maps: list[Tensor] = []
     for a, b in zip(mine, theirs):
         gap = (a.float() - b.float()).abs().amax(0)[None, None]
-        near = F.avg_pool2d(gap, 2 * reach + 1, 1, reach) > _CHANGED
-        maps.append(near[:, :, ::2, ::2])
-    near = torch.cat(maps).float()
-    steady = F.avg_pool3d(near[None, :, 0][None], (5, 1, 1), 1, (2, 0, 0), count_include_pad=False)[0, 0] >= 0.4
-    wide = F.max_pool2d(steady[:, None].float(), 2 * reach + 1, 1, reach)
-    partner = np.searchsorted(alignment.pairs[:, 0], np.arange(len(source)), side="right").clip(1) - 1
-    for k in partner.tolist():
-        yield F.interpolate(wide[k : k + 1], size=size, mode="nearest") > 0.5
+        yield (F.avg_pool2d(gap, 2 * reach + 1, 1, reach) > _CHANGED)[:, :, ::2, ::2].float()
 
 
 def _write_masks(path: Path, info: ClipInfo, pieces: Iterator[Tensor]) -> list[Tensor]:
