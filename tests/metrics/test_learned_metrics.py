@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from vidvton.errors import MisuseError
 from vidvton.metrics import distribution, learned
+from vidvton.metrics.controls import CONTROLS, control, expected_moves
 from vidvton.metrics.inception import Inception, _mean
 from vidvton.metrics.measure import measure
 from vidvton.metrics.perceptual import Lpips, load_lpips
@@ -112,6 +113,19 @@ def test_lpips_takes_torchmetrics_heads_where_the_file_has_none(folder):
     torch.save(state, folder / "squeeze.pth")
     network = load_lpips("squeeze", folder / "squeeze.pth")
     assert all(float(w.min()) >= 0 and float(w.max()) > 0 for w in network.lin)  # LPIPS's heads are not negative
+
+
+def test_controls_move_lpips_as_they_must(alex):
+    scene = make_scene(17)
+    made = {name: torch.cat(list(control(name, [(scene.source, scene.region)]))) for name in CONTROLS}
+    pieces = scene.pieces(truth=scene.source, also=made)
+    got = measure(pieces, names=["lpips-alex"], weights={"lpips-alex": alex[0]})
+    for name in CONTROLS:
+        moves = {key: sign for key, sign in expected_moves(name).items() if key[0] == "lpips-alex"}
+        assert moves or name == "colour-noise"
+        for (metric, where), sign in moves.items():
+            change = score(got.find(metric, of=name, where=where)) - score(got.find(metric, of="source", where=where))
+            assert np.sign(change) == sign, name
 
 
 def test_lpips_and_tlp_of_a_clip(alex):
