@@ -16,16 +16,19 @@ import torch
 from drawn_person import clip as drawn_clip
 from scripted_people import scripted, standing
 
+from vidvton.diffusion.noise import generator_for
+from vidvton.diffusion.schedule import Schedule
 from vidvton.errors import MisuseError, VidvtonError
 from vidvton.frames import as_arrays
 from vidvton.media.images import write_image
+from vidvton.media.info import Limits
 from vidvton.media.reader import open_clip
 from vidvton.models.bundle import ModelCard, save_bundle
 from vidvton.models.config import ModelConfig
 from vidvton.models.person_features import PersonFeatures, save_features
 from vidvton.models.unet import TryOnUNet
 from vidvton.people.track import analyse
-from vidvton.render import diffusion_engine, plan
+from vidvton.render import diffusion_engine, plan, tune
 from vidvton.render.detail import grown
 from vidvton.render.diffusion_engine import DiffusionEngine
 from vidvton.render.engines import make_engine
@@ -313,3 +316,46 @@ def test_limits_of_the_settings_are_said():
     ]:
         with pytest.raises(ValueError, match=match):
             DiffusionSettings(**changes)
+
+
+def test_tuning_learns_offsets_alone_that_make_the_clip_likelier_and_the_file_fits_a_render(desk, prepared, tmp_path):
+    film = diffusion_engine.film_of(desk / "clip.mkv", Limits())
+    settings = settings_for(desk)
+    network = diffusion_engine.load_network(prepared._checkpoint, settings)
+    before = {name: weight.clone() for name, weight in network.state_dict().items()}
+    tuning = tune.Tuning(steps=12, rate=0.05, rank=2, window=7)
+    run = tune.tune_person(network, prepared.stage, prepared.conditions, film, tuning)
+    shown = []
+    while True:
+        try:
+            shown.append(next(run))
+        except StopIteration as end:
+            features = end.value
+            break
+    assert shown[-1] == ("tune", 12, 12, "steps")
+    assert all(torch.equal(weight, before[name]) for name, weight in network.state_dict().items())
+    assert features.mix.shape == (FRAMES, 2) and features.maps.abs().sum() > 0
+
+    def loss_with(given: PersonFeatures) -> float:
+        windows = list(tune._windows(network, prepared.stage, prepared.conditions, film, tuning))
+        with torch.no_grad():
+            losses = [
+                tune._loss(network, w, given, Schedule.for_size(TINY.size), tuning, step, generator_for("test", step))
+                for step in range(8)
+                for w in windows
+            ]
+        return float(torch.stack(losses).mean())
+
+    untuned = PersonFeatures(torch.zeros_like(features.maps), features.mix)
+    assert loss_with(features) < loss_with(untuned)
+    save_features(features, tmp_path / "person.safetensors")
+    assert (tmp_path / "person.safetensors").stat().st_size < 20_000
+
+
+def test_what_is_to_be_tuned_is_said(desk, tmp_path):
+    with pytest.raises(MisuseError, match="--category"):
+        next(tune.tune_clip(desk / "clip.mkv", None, None, settings_for(desk), tune.Tuning()))
+    with pytest.raises(MisuseError, match="no file"):
+        next(tune.tune_clip(desk / "none.mkv", None, "upper", settings_for(desk), tune.Tuning()))
+    unseen = tune._unseen("upper")
+    assert unseen.category == "upper" and unseen.mask.any()

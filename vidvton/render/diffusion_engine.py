@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import gc
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +44,22 @@ Task = tuple[int, np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]
 """(index, source frame [H, W, 3], labels, the network's frame [h, w, 3], region), the last two None where nobody is dressed."""
 
 
+@dataclass(frozen=True)
+class Film:
+    """A clip to be read again and again: `clips(start)` gives consecutive pieces from a frame on; `size` (height, width) in
+    pixels, `rate` frames/s."""
+
+    clips: Callable[[int], Iterator[Clip]]
+    size: tuple[int, int]
+    rate: float
+
+
+def film_of(source: Path, limits: Limits) -> Film:
+    """The film in file or folder `source`."""
+    info = open_clip(source, limits=limits).info
+    return Film(lambda start: open_clip(source, limits=limits).clips(PIECE, start=start), info.size, float(info.rate) or 25.0)
+
+
 class DiffusionEngine:
     """See `render.engine.Engine`."""
 
@@ -51,15 +67,17 @@ class DiffusionEngine:
 
     def __init__(
         self,
-        source: Path,
+        film: Film,
         garments: tuple[Garment, ...],
         work: Path,
         settings: RenderSettings,
-        limits: Limits,
         checkpoint: Checkpoint,
+        *,
+        network: Network | None = None,
     ) -> None:
-        self._source, self._garments, self._work, self._limits = source, garments, work, limits
-        self._settings, self._checkpoint = settings, checkpoint
+        """`network` is the model of `checkpoint` where it is in memory already; None loads it when it is needed."""
+        self._film, self._garments, self._work = film, garments, work
+        self._settings, self._checkpoint, self._network = settings, checkpoint, network
         self._sampling = sampling_of(settings, checkpoint)
         self._stage: Stage | None = None
         self._conditions: Conditions | None = None
@@ -67,20 +85,40 @@ class DiffusionEngine:
         self._pool: Executor | None = None
 
     def prepare(self) -> Iterator[Progress | Note]:
-        info = open_clip(self._source, limits=self._limits).info
-        yield from analyse_clip(self._clips, info.size, self._work, who=self._settings.who)
-        analysis, outfits = load_analysis(self._work, info.size, rate=float(info.rate) or 25.0), Outfits()
+        yield from self.prepare_conditions()
+        yield from self._sample([shot for shot in self._worn.analysis.shots if shot.body is not None])
+        if self.num_frames() >= LEAST_FOR_WORKERS and worker_count() > 1:
+            self._pool = fork_workers(worker_count(), self)
+
+    def prepare_conditions(self) -> Iterator[Progress | Note]:
+        """All of `prepare` but the sampling."""
+        film = self._film
+        yield from analyse_clip(film.clips, film.size, self._work, who=self._settings.who)
+        analysis, outfits = load_analysis(self._work, film.size, rate=film.rate), Outfits()
         yield from fit_all(analysis, self._garments, outfits)
         categories = {g.category for g in self._garments}
         category = categories.pop() if len(categories) == 1 else "full"
         size = self._checkpoint.config.size
-        self._stage = make_stage(Worn(analysis, outfits), info.size, size, category)
-        yield from write_conditions(self._stage, self._work / "conditions", self._clips)
+        self._stage = make_stage(Worn(analysis, outfits), film.size, size, category)
+        yield from write_conditions(self._stage, self._work / "conditions", film.clips)
         garments = garment_conditions(self._garments, size)
         self._conditions = Conditions(self._stage, self._work / "conditions", garments, hint=self._settings.diffusion.hint)
-        yield from self._sample([shot for shot in analysis.shots if shot.body is not None])
-        if len(analysis.track) >= LEAST_FOR_WORKERS and worker_count() > 1:
-            self._pool = fork_workers(worker_count(), self)
+
+    def close(self) -> None:
+        """End the worker processes; without it they end with this one."""
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
+
+    @property
+    def stage(self) -> Stage:
+        """How the clip is shown to the network, after `prepare_conditions`."""
+        return self._stage
+
+    @property
+    def conditions(self) -> Conditions:
+        """What the network is told, after `prepare_conditions`."""
+        return self._conditions
 
     def _sample(self, shots: list[Shot]) -> Iterator[Progress]:
         """Every shot's frames, by way of the work folder."""
@@ -89,7 +127,7 @@ class DiffusionEngine:
             span, folder = (shot.start, shot.stop), self._work / "sampled" / f"{shot.start:08d}"
             self._runs[shot.start] = TryOn(self._conditions, span, folder, self._sampling, person=person)
         total, done = sum(s.stop - s.start for s in shots), 0
-        model: Network | None = None
+        model = self._network
         for shot in shots:
             run = self._runs[shot.start]
             if not run.done:
@@ -109,9 +147,6 @@ class DiffusionEngine:
         if len(features.mix) != frames:
             raise MisuseError(f"{path} is of a clip of {len(features.mix)} frames and this one has {frames}; tune this clip")
         return features
-
-    def _clips(self, start: int) -> Iterator[Clip]:
-        return open_clip(self._source, limits=self._limits).clips(PIECE, start=start)
 
     @property
     def _worn(self) -> Worn:
@@ -160,7 +195,7 @@ class DiffusionEngine:
     def _pieces(self, start: int, stop: int) -> Iterator[tuple[Clip, list[Task]]]:
         """Pieces of the source from `start` to `stop`, with the task of each of their frames."""
         position = start
-        for clip in self._clips(start):
+        for clip in self._film.clips(start):
             clip = clip.window(0, min(len(clip), stop - position))
             if not len(clip):
                 return
