@@ -40,10 +40,13 @@ class _Encoder:
     preset: str | None  # the default preset, None where there is none
     needs_even: bool = False  # cannot store odd sides with halved chroma
     lossless: bool = False  # stores RGB as it is
+    unasked: tuple[tuple[str, str], ...] = ()  # options beside the default preset, dropped where a preset is asked for
 
 
 _ENCODERS = {
-    "h264": _Encoder("libx264", 18, (), "fast", needs_even=True),
+    # One reference frame and coarser motion: 0.6 of fast's time, 3 to 8 % larger, 0.9 dB less at the same crf. Preset veryfast
+    # takes as long and loses up to 2.6 dB where much moves.
+    "h264": _Encoder("libx264", 18, (), "fast", needs_even=True, unasked=(("x264-params", "subme=2:ref=1"),)),
     "hevc": _Encoder("libx265", 20, (("x265-params", "log-level=none"),), "veryfast", needs_even=True),
     "vp9": _Encoder("libvpx-vp9", 24, (("b", "0"), ("deadline", "good"), ("cpu-used", "4"), ("row-mt", "1")), None),
     "av1": _Encoder("libsvtav1", 24, (), "8"),
@@ -296,7 +299,7 @@ def _output(part: Path, path: Path, time_base: Fraction, others: Sequence[Fracti
 def _add_encoder(
     box: av.container.OutputContainer, info: ClipInfo, encoder: _Encoder, crf: int | None, preset: str | None
 ) -> tuple[av.VideoStream, FromRgb]:
-    options = dict(encoder.options)
+    options = dict(encoder.options + (encoder.unasked if preset is None else ()))
     quality = encoder.crf if crf is None else crf
     if encoder.crf is not None:
         options["crf"] = str(quality)
