@@ -16,7 +16,7 @@ PACKAGE = ROOT / "vidvton"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 GROUND = {"values", "frames", "config", "errors", "progress", "smoothing", "workers", "allocator"}
-ROOMS = {"media", "people", "garment", "warp", "models", "diffusion", "metrics", "synth"}
+ROOMS = {"media", "people", "garment", "warp", "models", "diffusion", "metrics", "synth", "crops"}
 SEEING = {"analysis"}  # what both prepare and an engine stand on
 MEETING = {"prepare", "tryon", "studio", "collate"}
 USES = {"render", "train", "bench"}
@@ -38,6 +38,7 @@ WALLS = {
         "metrics.flow",
         "metrics.sift",
         "analysis",
+        "crops",
         "render.composite",
         "render.detail",
         "render.conditions",
