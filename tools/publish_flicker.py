@@ -1,15 +1,15 @@
 #!/usr/bin/env python
 """Puts the tables of a finished suite into docs/flicker.md, between its two markers.
 
-    .venv/bin/python -m vidvton bench run configs/bench/full.yaml -o OUT
-    .venv/bin/python tools/publish_flicker.py OUT
+.venv/bin/python -m vidvton bench run configs/bench/full.yaml -o OUT
+.venv/bin/python tools/publish_flicker.py OUT
 """
 
 import argparse
 from pathlib import Path
 
 from vidvton.bench.results import read_result
-from vidvton.bench.view import PLACES, show_sets
+from vidvton.bench.view import PLACES, failure_rows, show_sets
 
 BEGIN, END = "<!-- table: tools/publish_flicker.py -->", "<!-- end of table -->"
 
@@ -19,7 +19,10 @@ def tables(result) -> list[str]:
     lines = []
     for shown in show_sets(result):
         lines += [f"### {shown.name}: {shown.clips} {'clip' if shown.clips == 1 else 'clips'}", ""]
-        lines += ["| metric | place, unit | source | " + " | ".join(shown.methods) + " |", "|---|---|---|" + "---|" * len(shown.methods)]
+        lines += [
+            "| metric | place, unit | source | " + " | ".join(shown.methods) + " |",
+            "|---|---|---|" + "---|" * len(shown.methods),
+        ]
         for row in shown.headline:
             cells = {cell.method: cell for cell in row.cells}
             texts = []
@@ -37,17 +40,13 @@ def tables(result) -> list[str]:
         lines += [f"- {line}" for line in shown.warnings]
         for a in shown.agreements:
             lines.append(
-                f"- Warping error by DIS flow against exact flow, {PLACES[a.where]}, {a.count} clips of all methods and the source: "
-                f"correlation {a.pearson:.3f}, of logarithms {a.of_logs:.3f}, of ranks {a.spearman:.3f}."
+                f"- Warping error by DIS flow against exact flow, {PLACES[a.where]}, {a.count} clips of all methods and the "
+                f"source: correlation {a.pearson:.3f}, of logarithms {a.of_logs:.3f}, of ranks {a.spearman:.3f}."
             )
         lines.append("")
     if result.failures:
         lines += ["### What failed", "", "| methods | clips | why |", "|---|---|---|"]
-        reasons: dict[tuple[str, str], int] = {}
-        for failure in result.failures:
-            key = failure.method, failure.sentence
-            reasons[key] = reasons.get(key, 0) + 1
-        lines += [f"| {method} | {count} | {sentence} |" for (method, sentence), count in reasons.items()] + [""]
+        lines += [f"| {row.method} | {len(row.cases)} | {row.sentence} |" for row in failure_rows(result)] + [""]
     made = result.provenance
     versions = ", ".join(f"{k} {v}" for k, v in made["versions"].items())
     return [*lines, f"Made by `{' '.join(made['command'])}` with {versions}."]

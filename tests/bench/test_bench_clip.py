@@ -66,7 +66,7 @@ def test_another_size_rate_and_length_is_measured_and_told(films, tmp_path):
     request = Request(tmp_path / "theirs.mkv", films / "source.mkv", region=films / "mask.mkv")
     found = measure_pair(request, QUICK, tmp_path, tmp_path, case="source").clip
     words = " ".join(found.misfit.sentences())
-    assert "36x48" in words and "scaled" in words and "12.5 frames a second" in words and "+0.080 s" in words
+    assert "36x48" in words and "scaled" in words and "12.5 frames a second" in words and "0.080 s later in the source" in words
     assert found.size == (96, 72) and found.frames == 11
     assert np.isfinite(score(found.find("warping-error", "region")))
     tiny = measure_pair(

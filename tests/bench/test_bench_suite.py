@@ -148,6 +148,23 @@ def test_a_job_whose_process_dies_is_a_row(clips, tmp_path):
     assert not any(map(is_done, jobs))
 
 
+def test_a_model_goes_to_the_diffusion_methods_that_name_none(tmp_path):
+    methods = (
+        {"name": "warp", "settings": {"engine": "warp"}},
+        {"name": "mine", "settings": {"engine": "diffusion", "diffusion": {"model": "own", "window": 8}}},
+        {"name": "any", "settings": {"engine": "diffusion", "diffusion": {"window": 1}}},
+    )
+    suite = Suite.model_validate({"studio": ({"clips": 1},), "methods": methods, "model": str(tmp_path / "m")}).with_model()
+    warp, mine, any_one = suite.methods
+    assert warp.settings == {"engine": "warp"} and mine.settings["diffusion"]["model"] == "own"
+    assert any_one.settings["diffusion"] == {"window": 1, "model": str(tmp_path / "m")}
+    job = next(j for j in plan_suite(suite, tmp_path).jobs if j.method == any_one)
+    (tmp_path / "m").mkdir()
+    before = job.identity()
+    (tmp_path / "m" / "weights").write_text("trained")
+    assert job.identity() != before, "another model, another result"
+
+
 def test_two_runs_do_not_share_a_folder(clips, tmp_path, capsys):
     import fcntl
 

@@ -115,7 +115,8 @@ class Misfit:
         if a != b:
             lines.append(f"the output has {b} frames, the source {a}")
         if abs(self.offset) > 0.25 / max(rate_a, rate_b):
-            lines.append(f"the output begins to tell at {self.offset:+.3f} s against the source ({self.chosen})")
+            side = "later" if self.offset > 0 else "earlier"
+            lines.append(f"the same moment comes {abs(self.offset):.3f} s {side} in the source ({self.chosen})")
         if self.missing:
             lines.append(f"{self.missing} source frames have no output frame and are not scored")
         if self.unused:

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from ..media.files import written_beside
 from .charts import number
 from .results import BenchResult, CaseFacts, ClipResult
-from .view import ARROWS, PLACES, WHICH_WAY, ShownChart, colour_of, missing_rows, show_charts, show_sets
+from .view import PLACES, WHICH_WAY, ShownChart, colour_of, failure_rows, missing_rows, show_charts, show_sets
 
 EMBED_LIMIT = 24 << 20
 """Bytes of pictures and players that go into the HTML file; players beyond that lie beside it."""
@@ -97,16 +97,22 @@ def write_html(path: Path, result: BenchResult, pictures: Path, *, limit: int = 
 def render_html(result: BenchResult, pictures: Path, page: Path, *, limit: int = EMBED_LIMIT) -> str:
     """The page's text, which will be saved as `page`."""
     files = _Files(pictures, page, limit)
-    # Small things first, so that what does not fit inside is a player.
     cases = _show_cases(result, files)
-    sets = show_sets(result)
-    template = _environment().get_template("report.html.j2")
-    return template.render(
-        result=result, sets=sets, cases=cases, files=files.sentence(), missing=missing_rows(result), ways=WHICH_WAY,
-        places=PLACES, arrows=ARROWS, moves=_MOVES, command=_command(result), versions=_pairs(result, "versions"), number=number,
-        machine=_pairs(result, "machine"), settings=json.dumps(result.provenance.get("settings", {}), indent=1, default=str),
-        colour=lambda name: colour_of(result, name), warnings=[w for s in sets for w in s.warnings],
+    settings = json.dumps(result.provenance.get("settings", {}), indent=1, default=str)
+    return _environment().get_template("report.html.j2").render(
+        **_shown(result), cases=cases, files=files.sentence(), places=PLACES, settings=settings,
+        machine=_pairs(result, "machine"), colour=lambda name: colour_of(result, name),
     )  # fmt: skip
+
+
+def _shown(result: BenchResult) -> dict[str, object]:
+    """What both templates show."""
+    sets = show_sets(result)
+    return {
+        "result": result, "sets": sets, "missing": missing_rows(result), "failures": failure_rows(result), "ways": WHICH_WAY,
+        "moves": _MOVES, "command": _command(result), "versions": _pairs(result, "versions"), "number": number,
+        "warnings": [w for s in sets for w in s.warnings],
+    }  # fmt: skip
 
 
 def write_markdown(path: Path, result: BenchResult, *, overwrite: bool = True) -> None:
@@ -117,12 +123,8 @@ def write_markdown(path: Path, result: BenchResult, *, overwrite: bool = True) -
 
 def render_markdown(result: BenchResult) -> str:
     """The tables, failures and provenance as Markdown text."""
-    sets = show_sets(result)
     fits = tuple((clip.case, *fit) for clip in result.clips if (fit := _fit(clip))[1])
-    return _environment().get_template("report.md.j2").render(
-        result=result, sets=sets, fits=fits, missing=missing_rows(result), moves=_MOVES, command=_command(result), number=number,
-        versions=_pairs(result, "versions"), warnings=[w for s in sets for w in s.warnings], ways=WHICH_WAY,
-    )  # fmt: skip
+    return _environment().get_template("report.md.j2").render(**_shown(result), fits=fits)
 
 
 def _environment() -> Environment:

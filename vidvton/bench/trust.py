@@ -39,7 +39,7 @@ class Check:
         must = {1: "rise", -1: "fall", 0: "stay the same"}[self.expected]
         return (
             f"{self.metric.title} ({self.where}) did not {must} for the {self.control} control in {self.clips - self.held} of "
-            f"{self.clips} clips; do not trust it here"
+            f"{self.clips} clips: there it does not see that damage"
         )
 
 

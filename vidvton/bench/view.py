@@ -228,3 +228,28 @@ def missing_rows(result: BenchResult) -> tuple[tuple[str, str], ...]:
         for row in clip.missing:
             rows.setdefault(row.name, str(row))
     return tuple((find_metric(name).title, text) for name, text in rows.items())
+
+
+@dataclass(frozen=True)
+class ShownFailure:
+    """What failed for one reason: the method, the stage, the sentence, and for which clips."""
+
+    method: str
+    stage: str
+    sentence: str
+    cases: tuple[str, ...]
+
+    @property
+    def clips(self) -> str:
+        """The clips in a few words."""
+        return (
+            ", ".join(self.cases) if len(self.cases) <= 3 else f"{len(self.cases)} clips: {self.cases[0]}, {self.cases[1]}, ..."
+        )
+
+
+def failure_rows(result: BenchResult) -> tuple[ShownFailure, ...]:
+    """Failures of one method for one reason together, in their order."""
+    rows: dict[tuple[str, str, str], list[str]] = {}
+    for failure in result.failures:
+        rows.setdefault((failure.method, failure.stage, failure.sentence), []).append(failure.case)
+    return tuple(ShownFailure(*key, tuple(cases)) for key, cases in rows.items())
