@@ -111,6 +111,10 @@ def render(
 
     Same frames, times, size and sound; killed and started again with the same command, it goes on where it stopped.
     """
+    if model is not None or engine == "diffusion":
+        from ..allocator import keep_memory
+
+        keep_memory()
     from ..render.plan import RenderRequest, make_plan
 
     video = {"codec": codec, "crf": crf, "preset": preset}
