@@ -32,6 +32,7 @@ data: {train: [train], validation: [held], workers: 0}
 log_every: 1
 save: {every: 1, keep: 2}
 validate_on: {every: 4, clips: 1, strips: 1, steps: 1, levels: [0.5]}
+optimizer: {eps: 1.0e-4}  # below it a gradient is rounding, which Adam would blow up to a whole step
 defaults: {batch: 4, rate: 1.0e-2, warmup: 1}
 stages:
   - {name: image, frames: 1, size: [32, 32], steps: 2}

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from vidvton.config import parse_config, write_config
 from vidvton.errors import MisuseError
 from vidvton.train.config import TrainConfig, differing_keys, read_train_config, share_out
+from vidvton.train.plan import check_batches, describe_plan, read_plan
+
+ROOT = Path(__file__).resolve().parents[2]
+SHIPPED = sorted((ROOT / "configs" / "train").glob("*.yaml"))
 
 TEXT = """
 model: ../model/tiny.yaml
@@ -85,3 +91,30 @@ def test_a_batch_that_the_processes_cannot_share_names_the_three_numbers():
     assert share_out(stage, 2) == 1
     with pytest.raises(MisuseError, match="batch of 4, which 3 processes x 2 accumulated"):
         share_out(stage, 3)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.stem)
+def test_every_shipped_training_configuration_loads_and_fits_its_network(path):
+    config, model = read_plan(path)
+    assert len(describe_plan(config, model, world_size=1)) == 1 + len(config.stages)
+    if path.stem in ("debug", "progressive"):
+        assert [s.frames for s in config.stages if s.frames > 1] == [8, 16, 32, 64]
+        assert config.stages[0].frames == 1 and config.stages[-1].temporal_halving
+        assert any(s.temporal_first for s in config.stages)
+
+
+@pytest.mark.parametrize("world_size", [1, 8, 16])
+def test_the_progressive_run_can_be_shared_by_many_gpus(world_size):
+    config, _ = read_plan(ROOT / "configs" / "train" / "progressive.yaml")
+    for stage in config.stages[:3] if world_size == 16 else config.stages:
+        check_batches(stage, world_size)
+
+
+@pytest.mark.parametrize("name", ["ddp", "fsdp"])
+def test_accelerate_reads_its_configurations(name):
+    from accelerate.commands.config.config_args import load_config_from_file
+
+    path = ROOT / "configs" / "train" / "accelerate" / f"{name}.yaml"
+    config = load_config_from_file(str(path))
+    assert config.num_processes == 8 and str(config.mixed_precision) == "no"
+    assert (config.fsdp_config or {}).get("fsdp_version") == (2 if name == "fsdp" else None)

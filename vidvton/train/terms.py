@@ -70,7 +70,7 @@ def estimate_x0(output: Tensor, x0: Tensor, noise: Tensor, sigma: Tensor, predic
 
 def temporal_difference(estimate: Tensor, x0: Tensor, region: Tensor) -> Tensor:
     """Mean squared difference between the estimate's and the truth's change from frame to frame, in the region: what flickers,
-    whatever its average."""
+    whatever its average. Each sample counts the same, so that processes sharing a batch add up to one."""
     change = torch.diff(estimate - x0, dim=1).square()
     inside = torch.maximum(region[:, 1:], region[:, :-1]).expand_as(change)
-    return (change * inside).sum() / inside.sum().clamp(min=1)
+    return ((change * inside).flatten(1).sum(1) / inside.flatten(1).sum(1).clamp(min=1)).mean()
