@@ -126,7 +126,10 @@ def test_drift_by_hand():
     colour, octaves = temporal.drift(lab, energy)
     assert colour == pytest.approx(3.75 / 1.084375, abs=1e-4) and octaves == pytest.approx(2.0)
     assert temporal.drift(lab, energy, [2, 4])[1] == pytest.approx(2.0)
-    assert np.isnan(temporal.drift(np.full((4, 3), np.nan), np.full(4, np.nan))[0])
+    assert np.isnan(temporal.drift(np.full((4, 3), np.nan), np.full(4, np.nan))).all()
+    tiny = temporal.drift(lab, np.full(8, np.nan))  # a region too thin for edges still has a colour
+    assert tiny[0] == colour and np.isnan(tiny[1])
+    assert np.isnan(temporal.drift(lab[:1], energy[:1])).all()
 
 
 def test_colour_distance_is_ciede2000_with_textile_weights():

@@ -57,9 +57,14 @@ def drift(lab: np.ndarray, energy: np.ndarray, boundaries: Sequence[int] = ()) -
     inner = [b for b in boundaries if 0 < b < count]
     first = slice(0, inner[0] if inner else length)
     last = slice(inner[-1] if inner else count - length, count)
-    if np.isnan(lab[first, 0]).all() or np.isnan(lab[last, 0]).all():
-        return float("nan"), float("nan")
-    colours = np.nanmean(lab[first], 0), np.nanmean(lab[last], 0)
-    sharp = np.nanmean(energy[first]), np.nanmean(energy[last])
-    octaves = float(np.log2(sharp[1] / sharp[0])) if min(sharp) > 0 else (0.0 if sharp[0] == sharp[1] else float("nan"))
-    return float(deltaE_ciede2000(*colours)), octaves
+    (before, sharp), (after, sharper) = ((_known_mean(lab[w]), _known_mean(energy[w])) for w in (first, last))
+    colour = float("nan") if np.isnan([before, after]).any() else float(deltaE_ciede2000(before, after))
+    if sharp > 0 and sharper > 0:
+        return colour, float(np.log2(sharper / sharp))
+    return colour, 0.0 if sharp == sharper else float("nan")
+
+
+def _known_mean(values: np.ndarray) -> np.ndarray:
+    """Mean over the first axis of the rows without NaN; NaN where there is none."""
+    known = values[~np.isnan(values.reshape(len(values), -1)).any(1)] if len(values) else values
+    return known.mean(0) if len(known) else np.full(values.shape[1:], np.nan)
