@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from vidvton.errors import MisuseError
-from vidvton.people.candidates import worth_belief
+from vidvton.people.opinions import worth_belief
 from vidvton.people.skeleton import BONES, LEFT_RIGHT_SWAP
 
 MAIN_JOINTS = (11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28)
