@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from vidvton.cli import main
 from vidvton.errors import MisuseError, VidvtonError
@@ -20,7 +21,9 @@ from vidvton.frames import resize
 from vidvton.media.film import write_film
 from vidvton.media.images import read_image, write_image
 from vidvton.media.reader import VideoReader
+from vidvton.people.skeleton import to_body_25
 from vidvton.studio import SetPlan, make_one
+from vidvton.train.annotations import read_studio
 from vidvton.train.dataset import open_dataset
 from vidvton.train.pairs import Pair
 from vidvton.train.prepare_set import Task, asdict_task, make_part, plan_set, prepare_set, run_here, task_from
@@ -83,6 +86,32 @@ def test_the_other_garment_has_its_own_truth(studio):
     inside = scene.region.expand(-1, 3, -1, -1)
     change = (scene.truth.float() - scene.source.float()).abs()
     assert change[inside].mean() > 3 * change[~inside].mean()
+
+
+def test_points_and_parses_of_a_data_set_take_the_estimators_place(studio, tmp_path, monkeypatch):
+    """VITON-HD's layout with OpenPose and CIHP files made from the studio's truth: no pose model is asked."""
+    upper = studio / "upper_body"
+    frames = next(VideoReader(upper / "videos" / "000000.mp4").clips(1)).frames
+    known = read_studio(upper / "truth" / "000000.npz")
+    home = tmp_path / "train"
+    for folder in ("image", "cloth", "openpose_json", "image-parse-v3"):
+        (home / folder).mkdir(parents=True)
+    write_image(home / "image" / "1.png", frames[0])
+    shutil.copy(upper / "images" / "000000.png", home / "cloth" / "1.png")
+    points = to_body_25(known.track.keypoints[0]).flatten().tolist()
+    (home / "openpose_json" / "1_keypoints.json").write_text(json.dumps({"people": [{"pose_keypoints_2d": points}]}))
+    Image.fromarray(known.labels[0].numpy()).save(home / "image-parse-v3" / "1.png")
+
+    def asked(*_):
+        raise AssertionError("the estimators were asked")
+
+    monkeypatch.setattr("vidvton.train.preprocess.analyse_clip", asked)
+    (scene,) = prepare_pair(read_listing(tmp_path).pairs[0], Shape((96, 72)))
+    true = prepare_pair(read_listing(studio).pairs[0], Shape((96, 72), shortest=2))[0]
+    both = (scene.region[0] & true.region[0]).sum() / (scene.region[0] | true.region[0]).sum()
+    assert both > 0.5  # found from labels and points here, from the body's own shape there
+    assert (scene.keypoints[0, 11:17, :2] - true.keypoints[0, 11:17, :2]).abs().max() < 2
+    assert (scene.alpha > 127).float().mean() > 0.5 * (true.alpha[:1] > 127).float().mean() > 0
 
 
 def test_pairs_that_do_not_fit_together_are_told(studio, tmp_path):

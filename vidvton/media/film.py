@@ -1,9 +1,9 @@
 """Frames as H.264 that any frame can be taken out of cheaply and exactly: what training reads.
 
 4:4:4, closed groups of GROUP frames, no frames out of order, constant rate, no edit list, no arithmetic coding (a fifth more
-bytes, decoded in little over half the time). Studio clips at 256x192: 9.4 kB a frame at 48.7 dB, 0.7 ms a frame in a row and 1.9 ms for
-one alone; JPEG of quality 95 takes 15.9 kB at 46.4 dB and 0.4 ms (tools/bench_loader.py codecs). decord and PyAV give the same
-pixels; with 4:2:0 decord's would be 1.2 levels darker.
+bytes, decoded in little over half the time). Studio clips at 256x192: 9.4 kB a frame at 48.7 dB, 0.7 ms a frame in a row and
+1.9 ms for one alone; JPEG of quality 95 takes 15.9 kB at 46.4 dB and 0.4 ms (tools/bench_loader.py codecs). decord and PyAV
+give the same pixels; with 4:2:0 decord's would be 1.2 levels darker.
 """
 
 from __future__ import annotations

@@ -40,12 +40,6 @@ class Stored:
     facts: Mapping[str, Any]
 
 
-def safe_key(text: str) -> str:
-    """`text` as a key: every run of other characters becomes one underscore."""
-    key = re.sub(r"[^A-Za-z0-9-]+", "_", text).strip("_-")[:60]
-    return key or "sample"
-
-
 def tar_sample(key: str, members: Mapping[str, bytes]) -> bytes:
     """The tar blocks of one sample (no end mark, no clock, no owner: the same members give the same bytes)."""
     if not _KEY.fullmatch(key):
