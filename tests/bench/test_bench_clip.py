@@ -117,6 +117,22 @@ def test_the_region_is_what_differs_where_nobody_is_found(films, tmp_path, monke
     assert same is None
 
 
+def test_a_photo_and_an_empty_mask_are_measured_as_far_as_they_go(films, tmp_path):
+    for name, shirt in (("a", RED), ("b", BLUE)):
+        write_image(tmp_path / f"{name}.png", frames_at([0.0], shirt=shirt)[0][0])
+    write_image(tmp_path / "none.png", torch.zeros(3, 96, 72, dtype=torch.uint8))
+    write_image(tmp_path / "all.png", torch.full((3, 96, 72), 255, dtype=torch.uint8))
+    settings = Settings(metrics=FEW, pictures=False, source_pictures=False)
+    photo = measure_pair(
+        Request(tmp_path / "b.png", tmp_path / "a.png", region=tmp_path / "all.png"), settings, tmp_path, tmp_path, case="a"
+    )
+    assert 0 < score(photo.clip.find("leak-pixels", "region")) < 1 and not photo.controls.series
+    assert any("at least 8 frames" in line for line in photo.clip.notes)
+    empty = measured(films, tmp_path, "steady.mkv", region=tmp_path / "none.png").clip
+    assert any("region is empty" in line for line in empty.notes)
+    assert np.isfinite(score(empty.find("warping-error", "frame")))
+
+
 def test_a_still_mask_and_a_mask_numbered_like_the_output(films, tmp_path):
     source, output = index_clip(films / "source.mkv"), index_clip(write_film(tmp_path / "o.mkv", frames_at(moments(20))[0]))
     write_image(tmp_path / "still.png", torch.full((3, 96, 72), 255, dtype=torch.uint8))

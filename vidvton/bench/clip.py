@@ -16,7 +16,7 @@ from ..media.images import read_image
 from ..media.info import DEFAULT_LIMITS, Limits
 from ..metrics.controls import CONTROLS, control
 from ..metrics.measure import GarmentPicture, measure
-from ..metrics.series import Features, Piece
+from ..metrics.series import Features, Piece, Series
 from ..metrics.table import METRICS, WEIGHT_FREE, WEIGHTS
 from .align import Alignment, ClipIndex, align, index_clip
 from .pictures import draw_pictures, worst_frames
@@ -24,6 +24,8 @@ from .pieces import Exact, Pair, measured_size, open_pieces, shared_rows
 from .regions import Region, find_region, given_region
 from .results import CaseFacts, ClipResult, ControlResult, hash_file
 
+LEAST_FOR_CONTROLS = 8
+"""Frames below which the controls are left out: a clip that short cannot be frozen or shuffled."""
 MAX_SIDE = 832
 """Longer side in pixels at which a pair is measured unless told otherwise."""
 
@@ -120,17 +122,19 @@ def measure_pair(
     metrics, weights = check_metrics(settings.metrics), check_weights(settings.weights)
     pair, garment, source = _understood(request, settings, work)
     boundaries = window_starts(len(pair.alignment.pairs), settings.window, settings.overlap)
+    proving = settings.controls and len(pair.alignment.pairs) >= LEAST_FOR_CONTROLS
     found = measure(
-        _with_controls(pair) if settings.controls else open_pieces(pair), names=metrics, garment=garment,
+        _with_controls(pair) if proving else open_pieces(pair), names=metrics, garment=garment,
         boundaries=boundaries, weights=weights, workers=settings.workers,
     )  # fmt: skip
     mine = tuple(s for s in found.series if s.of in ("output", "source"))
     rate = _rate(pair, source)
     clip = ClipResult(
         case=case, method=method, frames=found.frames, size=tuple(found.size), series=mine, missing=tuple(found.missing),
-        misfit=pair.alignment.misfit, notes=_notes(pair, request), output=str(request.output), digest=hash_file(request.output),
+        misfit=pair.alignment.misfit, notes=_notes(pair, request, settings, mine),
+        output=str(request.output), digest=hash_file(request.output),
     )  # fmt: skip
-    series = tuple(s for s in found.series if s.of in CONTROLS or s.of == "source") if settings.controls else ()
+    series = tuple(s for s in found.series if s.of in CONTROLS or s.of == "source") if proving else ()
     controls = ControlResult(case, series)
     if settings.pictures:
         times = source.times[pair.alignment.pairs[:, 0]] - source.times[0]
@@ -195,9 +199,14 @@ def _with_controls(pair: Pair) -> Iterator[Piece]:
         yield replace(piece, also=tuple((name, next(frames)) for name, frames in zip(names, made)))
 
 
-def _notes(pair: Pair, request: Request) -> tuple[str, ...]:
+def _notes(pair: Pair, request: Request, settings: Settings, series: tuple[Series, ...]) -> tuple[str, ...]:
     words = pair.region.words if pair.region is not None else "none was found; only whole frames are scored"
     lines = [f"region: {words}"]
+    inside = [s for s in series if s.where == "region"]
+    if pair.region is not None and inside and not any(s.counts.any() for s in inside):
+        lines.append("the region is empty in every frame that was scored: nothing could be measured in it")
+    if settings.controls and len(pair.alignment.pairs) < LEAST_FOR_CONTROLS:
+        lines.append(f"the controls need at least {LEAST_FOR_CONTROLS} frames and were left out")
     if pair.truth is not None and not pair.truth[1].misfit.perfect:
         lines += [f"truth: {line.replace('the output', 'the truth')}" for line in pair.truth[1].misfit.sentences()]
     if request.exact is not None and not pair.knows_exactly:

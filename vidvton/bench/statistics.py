@@ -144,7 +144,7 @@ def summarise(result: BenchResult, set_name: str) -> tuple[Row, ...]:
         own = {(s.name, s.where): s for s in clip.series if s.of == "source"}
         for series in clip.series:
             key = series.name, series.where
-            if series.of == "output":
+            if series.of == "output" and series.counts.any():
                 found.setdefault(key, {}).setdefault(clip.method, {})[clip.case] = Measured(series, own.get(key))
     rows = []
     for name, where in sorted(found, key=_order):
