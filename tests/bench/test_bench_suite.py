@@ -165,6 +165,14 @@ def test_a_model_goes_to_the_diffusion_methods_that_name_none(tmp_path):
     assert job.identity() != before, "another model, another result"
 
 
+def test_the_truth_is_measured_where_there_is_one(clips, tmp_path):
+    suite = suite_of(clips)
+    suite["clips"][0]["pairs"][0]["truth"] = str(clips / "steady" / "c0.mkv")
+    suite["methods"].append({"name": "perfect", "kind": "truth"})
+    jobs = plan_suite(parse_config(yaml.safe_dump(suite), Suite, name="suite"), tmp_path).jobs
+    assert [j.case.name for j in jobs if j.method is not None and j.method.name == "perfect"] == ["c0"]
+
+
 def test_two_runs_do_not_share_a_folder(clips, tmp_path, capsys):
     import fcntl
 

@@ -101,6 +101,13 @@ def test_a_summary_has_the_source_and_the_difference_beside_every_score():
     assert list(rows)[0] == ("warping-error", "region"), "the table's order"
 
 
+def test_the_truth_as_a_method_takes_no_rank():
+    result = make_result({"perfect": 0.0, "warp": 0.5, "paste": 3.0})
+    methods = tuple(replace(m, kind="truth") if m.name == "perfect" else m for m in result.methods)
+    row = summarise(replace(result, methods=methods), "studio")[0]
+    assert {c.method: c.rank for c in row.cells} == {"perfect": None, "warp": 1, "paste": 2}
+
+
 def test_a_comparison_tells_a_change_from_noise():
     before = make_result({"warp": 1.0, "paste": 3.0})
     after = make_result({"warp": 2.0, "paste": 3.0}, seed=0)

@@ -199,6 +199,8 @@ def dress(ready: ReadyCase, method: Method, home: Path) -> tuple[Path, str | Non
     """The method's output for a case, the command that made it, and the seconds it took (None where it lay there)."""
     if method.kind == "folder":
         return find_output(ready, Path(method.folder), method.pattern), None, None
+    if method.kind == "truth":
+        return ready.truth, None, None
     if ready.garment is None:
         raise VidvtonError(f"the case {ready.facts.name} has no garment picture to dress its person in")
     folder = home / "outputs" / slug(method.name)

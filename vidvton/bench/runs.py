@@ -27,9 +27,14 @@ from .clip import check_metrics, check_weights
 from .jobs import Job, clip_of, controls_of, failure_row, is_done, read_note, run_job, write_note
 from .report import write_html, write_markdown
 from .results import BenchResult, CaseFacts, Failure, MethodFacts, SetDistance, provenance, write_result
-from .suite import Suite
+from .suite import Method, Suite
 
-_KINDS = {"paste": "garment picture pasted onto every frame by itself", "folder": "finished clips", "render": "vidvton render"}
+_KINDS = {
+    "paste": "garment picture pasted onto every frame by itself",
+    "folder": "finished clips",
+    "render": "vidvton render",
+    "truth": "the truth itself",
+}
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ def plan_suite(suite: Suite, home: Path) -> Plan:
             raise MisuseError(f"method {method.name!r}: there is no folder {method.folder}; give one with finished clips")
     cases = list_cases(suite)
     films = [Job("film", case, home, measure) for case in cases]
-    rest = [Job("measure", case, home, measure, method) for case in cases for method in suite.methods]
+    rest = [Job("measure", case, home, measure, method) for case in cases for method in suite.methods if _suits(method, case)]
     if measure.controls or measure.pictures:
         rest += [Job("controls", case, home, measure) for case in cases]
     jobs = (*films, *rest)
@@ -88,6 +93,10 @@ def _told(job: Job) -> str:
         return f"failed: {row['case']}, {row['method']} ({row['stage']}): {row['sentence']}"
     done = {"film": "made ready", "controls": "controls measured"}.get(job.stage)
     return f"{job.case.name}: {done or f'{job.method.name} measured'}"
+
+
+def _suits(method: Method, case: Case) -> bool:
+    return method.kind != "truth" or case.studio is not None or case.truth is not None
 
 
 @contextlib.contextmanager

@@ -149,8 +149,9 @@ def summarise(result: BenchResult, set_name: str) -> tuple[Row, ...]:
     rows = []
     for name, where in sorted(found, key=_order):
         metric, methods = find_metric(name), found[name, where]
-        ranks = rank_methods(metric, methods)
-        cells = (_cell(m.name, methods[m.name], cases, ranks[m.name]) for m in result.methods if m.name in methods)
+        ranked = {m.name for m in result.methods if m.kind != "truth"}
+        ranks = rank_methods(metric, {m: found for m, found in methods.items() if m in ranked})
+        cells = (_cell(m.name, methods[m.name], cases, ranks.get(m.name)) for m in result.methods if m.name in methods)
         rows.append(Row(metric, where, tuple(cells)))
     return tuple(rows)
 

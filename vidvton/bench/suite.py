@@ -74,10 +74,11 @@ class VividSet(Strict):
 
 class Method(Strict):
     """One way of dressing. `render` runs `vidvton render` with `settings` (as in configs/render/*.yaml); `paste` pastes the
-    garment onto every frame by itself; `folder` takes finished clips, paired by name."""
+    garment onto every frame by itself; `folder` takes finished clips, paired by name; `truth` is the truth itself where a case
+    has one, measured as an output: what a perfect method would score. It takes no rank."""
 
     name: str
-    kind: Literal["render", "paste", "folder"] = "render"
+    kind: Literal["render", "paste", "folder", "truth"] = "render"
     detail: str = ""
     settings: dict[str, Any] = {}
     folder: str | None = None
