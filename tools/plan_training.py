@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -30,6 +31,7 @@ STATE = 20
 """Bytes a parameter: weight 4, gradient 4, Adam's two moments 8, average 4."""
 
 
+@lru_cache(maxsize=64)
 def count(model: ModelConfig, stage: Stage, *, frames: int, checkpointing: bool) -> tuple[int, float, int]:
     """(parameters, FLOPs of one sample forwards and backwards, bytes of one sample's activations and gradients in bf16)."""
     settings = settings_for(model, stage)
@@ -44,9 +46,8 @@ def count(model: ModelConfig, stage: Stage, *, frames: int, checkpointing: bool)
         Pass(network)(x, level, conditioning).sum().backward()
 
     with FlopCounterMode(display=False) as counter:
-        step()
-    network.zero_grad(set_to_none=True)
-    return parameters, float(counter.get_total_flops()), peak_bytes(step) - 2 * parameters
+        most = peak_bytes(step)
+    return parameters, float(counter.get_total_flops()), most - 2 * parameters
 
 
 def rows(config: TrainConfig, model: ModelConfig, gpus: int, given: argparse.Namespace) -> list[str]:

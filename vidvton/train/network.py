@@ -74,10 +74,15 @@ def shard(module: Pass, processes: Processes) -> None:
     """Splits weights, gradients and what the optimiser will keep over all processes (FSDP2), block by block, in place."""
     from torch.distributed.device_mesh import init_device_mesh
 
+    module.network.to(memory_format=torch.contiguous_format)  # FSDP2 takes no other
     mesh = init_device_mesh(processes.device.type, (processes.count,))
-    for part in module.network.modules():
-        if isinstance(part, DiTBlock | SpaceTimeBlock | ResBlock | PictureEncoder) and any(True for _ in part.parameters()):
-            fully_shard(part, mesh=mesh)
+    units: list[str] = []
+    for name, part in module.network.named_modules():
+        inside = any(name.startswith(unit + ".") for unit in units)  # a block within a block goes with the outer one
+        if inside or not isinstance(part, DiTBlock | SpaceTimeBlock | ResBlock | PictureEncoder):
+            continue
+        units.append(name)
+        fully_shard(part, mesh=mesh)
         if isinstance(part, DiTBlock):
             for method in ("keys_of_layout", "keys_of_garments"):
                 register_fsdp_forward_method(part, method)
