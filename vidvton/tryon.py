@@ -117,7 +117,9 @@ def denoiser(model: Network, encoded_of: EncodedOf, sampling: Sampling, conditio
         return precondition(predict, model.config.prediction)(x, sigma)
 
     known = conditioning.agnostic.float().to(model.device) * 2 - 1
-    return inpaint(clip(guide(denoise_given, sampling.weights, sampling.order)), known, conditioning.region.to(known))
+    # A pixel on the region's edge holds some of the grey, so it is the network's as a whole.
+    region = (conditioning.region > 0).to(known)
+    return inpaint(clip(guide(denoise_given, sampling.weights, sampling.order)), known, region)
 
 
 def encode(model: Network, conditioning: Conditioning, given: tuple[str, ...], person: PersonFeatures | None = None) -> Any:

@@ -28,15 +28,18 @@ from vidvton.collate import (
     whole_view,
 )
 from vidvton.frames import Letterbox, as_arrays, from_arrays, to_float, to_uint8
+from vidvton.people.agnostic import GREY as AGNOSTIC_GREY
 from vidvton.people.agnostic import make_agnostic
 from vidvton.prepare import flatten
 from vidvton.progress import Progress
 from vidvton.render.composite import paste
+from vidvton.render.warp_engine import unfade
 from vidvton.render.worn import Worn
 from vidvton.values import AgnosticFrames, Clip, Conditioning, PersonTrack, WarpedGarment
 from vidvton.workers import fork_workers, in_order, worker_context, worker_count
 
 CONTEXT = 3  # frames on either side that an agnostic frame depends on
+ROOM = 3  # working pixels around the warped garment that may be generated
 
 Frames = Callable[[int], Iterator[Clip]]
 
@@ -118,7 +121,7 @@ def _tasks(stage: Stage, todo: list[tuple[Shot, int, int]], frames: Frames) -> I
             frame = next(stream)
             if position >= first:
                 wide = cut(frame, stage.boxes[position], stage.canvas[position])
-                held[position] = stage.worn.small(position, frame), wide.copy()
+                held[position] = stage.worn.small(position, frame), unfade(wide, *stage.worn.fade(position)).copy()
             position += 1
         yield _Task(low, high, first, [held[t][0] for t in range(first, last)], [held[t][1] for t in range(low, high)])
         held = {t: pictures for t, pictures in held.items() if t >= high - CONTEXT}
@@ -146,11 +149,12 @@ def _draw_chunk(stage: Stage, folder: Path, task: _Task) -> int:
         small, mask = task.crops[t - task.first], agnostic.region[t - task.first, 0].numpy()
         (left, top), (height, width) = stage.origin[t], mask.shape
         place = slice(top, top + height), slice(left, left + width)
-        grey[k][place] = as_arrays(agnostic.frames[t - task.first])
-        region[k][place] = mask
         start[k][place], worn = _dressed(stage.worn, t, small, labels[t - task.first])
         if worn is not None:
             colour[k][place], cover[k][place] = worn
+            mask = mask | _room_for(worn[1], labels[t - task.first] == 0)
+        grey[k][place] = np.where(mask[..., None], np.uint8(AGNOSTIC_GREY), small)
+        region[k][place] = mask
         points[k] = pose.keypoints[t - task.first].numpy()
         points[k, :, :2] += stage.origin[t]
         blobs.append(cv2.imencode(".png", mask.astype(np.uint8) * 255)[1].tobytes())
@@ -175,6 +179,14 @@ def _dressed(worn: Worn, t: int, small: np.ndarray, labels: np.ndarray):
         out = paste(out, piece)
     colour, cover = flatten(drawn, small.shape[:2])
     return out, (as_arrays(colour), cover[0].numpy())
+
+
+def _room_for(cover: np.ndarray, background: np.ndarray) -> np.ndarray:
+    """[h, w] bool: where the warped garment `cover` [h, w] 0-1 lies, and a little of the `background` [h, w] bool around it: a
+    skirt may flare far beyond the body and the old garment, which are all that an agnostic region knows of."""
+    there = cover > 0.5
+    around = cv2.dilate(there.astype(np.uint8), np.ones((2 * ROOM + 1,) * 2, np.uint8)) > 0
+    return there | (around & background)
 
 
 def _store(path: Path, told: FrameConditions, start: Tensor, blobs: list[bytes]) -> None:
