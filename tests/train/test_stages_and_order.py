@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from vidvton.train.config import Dropout, Stage
 from vidvton.train.order import (
     draw_augmentation,
-    draw_levels,
     draw_noise,
+    draw_times,
     draw_withheld,
     key,
     share_of,
@@ -83,17 +83,17 @@ def test_however_many_processes_share_a_step_its_samples_are_the_same(shape, ste
     assert [s for part in range(accumulate) for r in range(processes) for s in parts[r][part]] == slots
 
 
-def test_levels_cover_the_range_in_every_step():
+def test_times_cover_the_range_in_every_step():
     wide = stage(noise_low=0.2, noise_high=0.9)
-    levels = torch.stack([draw_levels(3, wide, 1, k, 8) for k in range(200)])
+    levels = torch.stack([draw_times(3, wide, 1, k, 8) for k in range(200)])
     assert levels.min() >= 0.2 and levels.max() <= 0.9
     in_order = levels.sort(1).values
     assert ((in_order[:, 1:] - in_order[:, :-1]) - 0.7 / 8).abs().max() < 1e-4  # evenly spaced, whatever the offset
     assert abs(levels.mean() - 0.55) < 0.01 and abs(levels[:, 0].mean() - 0.55) < 0.05
-    assert torch.equal(draw_levels(3, wide, 1, 7, 8), levels[7])
-    assert not torch.equal(draw_levels(4, wide, 1, 7, 8), levels[7])
+    assert torch.equal(draw_times(3, wide, 1, 7, 8), levels[7])
+    assert not torch.equal(draw_times(4, wide, 1, 7, 8), levels[7])
     late = stage(noise_power=2.0)
-    assert torch.stack([draw_levels(3, late, 1, k, 8) for k in range(50)]).mean() > 0.6
+    assert torch.stack([draw_times(3, late, 1, k, 8) for k in range(50)]).mean() > 0.6
 
 
 def test_draws_depend_on_the_sample_alone():
