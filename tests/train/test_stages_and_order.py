@@ -59,6 +59,12 @@ def test_images_are_mixed_in_at_their_share_and_evenly(thousandths, steps):
         assert abs(sum(which[:k]) - k * thousandths / 1000) < 1
 
 
+def test_single_frames_wait_until_more_than_temporal_layers_learn():
+    waiting = stage(images=0.5, temporal_first=4)
+    assert [is_image_step(waiting, k) for k in range(10)] == [False] * 4 + [False, True] * 3
+    assert not any(is_image_step(stage(images=0.9, trains="temporal"), k) for k in range(10))
+
+
 def test_every_clip_comes_once_before_any_comes_again():
     videos = stage(images=0.0, batch=3)
     items = [slot.item for k in range(14) for slot in slots_of_step(1, videos, 0, k, (7, 5))]

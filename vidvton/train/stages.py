@@ -72,5 +72,9 @@ def is_image_step(stage: Stage, step: int) -> bool:
 
 
 def image_steps(stage: Stage, step: int) -> int:
-    """How many of the first `step` steps of `stage` train on single frames. Whole thousandths, so that no rounding drifts."""
-    return step if stage.frames == 1 else step * round(stage.images * 1000) // 1000
+    """How many of the first `step` steps of `stage` train on single frames: none while only temporal layers learn, which single
+    frames do not reach. Whole thousandths, so that no rounding drifts."""
+    if stage.frames == 1:
+        return step
+    alone = step if stage.trains == "temporal" else min(step, stage.temporal_first)
+    return (step - alone) * round(stage.images * 1000) // 1000
