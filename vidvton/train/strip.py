@@ -49,7 +49,7 @@ def _block(strip: Strip, rows: int) -> Image.Image:
     pen, font = ImageDraw.Draw(block), ImageFont.load_default(12)
     for column, name in enumerate(COLUMNS):
         left = GAP + column * (width + GAP)
-        pen.text((left, 2), name if column else f"source  {strip.title}"[: width // 6], fill=INK, font=font)
+        pen.text((left, 2), name if column else f"source  {strip.title}"[: width // 8], fill=INK, font=font)
         for row, frame in enumerate(chosen):
             pictures = strip.pictures[name]
             picture = pictures[min(frame, len(pictures) - 1)]
