@@ -4,7 +4,7 @@
     .venv/bin/python tools/make_readme_pictures.py docs
 
 Renders examples/clip.mp4 with the three garments (a minute or two on two cores), then draws docs/example_strip.jpg and
-docs/example_loop.webp. """
+docs/example_loop.webp."""
 
 import argparse
 import subprocess

@@ -249,6 +249,16 @@ def test_perceptual_features_come_from_a_safetensors_file(tmp_path):
         load_features(tmp_path / "none")
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:wandb.*")
+def test_wandb_offline_writes_below_the_run(tmp_path, monkeypatch):
+    pytest.importorskip("wandb", reason="extra track")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    start = launch(tracker="wandb", out=tmp_path / "run", settings={"seed": 0})
+    start.accelerator.log({"loss": 1.0}, step=1)
+    start.end()
+    assert list((tmp_path / "run" / "tracker").rglob("*.wandb"))
+
+
 def test_an_unknown_tracker():
     with pytest.raises(MisuseError, match="'tensorbord' is not known, expected tensorboard or wandb"):
         launch(tracker="tensorbord")

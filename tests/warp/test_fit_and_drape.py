@@ -129,7 +129,8 @@ def test_the_cloth_follows_the_old_cloths_motion(standing):
     flow = np.zeros((SIZE[0] // 8, SIZE[1] // 8, 2), np.float32)
     flow[..., 0] = 2.0
     outfit = fit_outfit(
-        (tee(),), one, learn_albedo(np.zeros((1, *SIZE, 3), np.uint8), labels[2:3]), still, np.zeros((count, 33)), np.zeros(count),
+        (tee(),), one, learn_albedo(np.zeros((1, *SIZE, 3), np.uint8), labels[2:3]), still,
+        np.zeros((count, 33)), np.zeros(count),
         motion=lambda: ((flow, labels[2]) for _ in range(count)), flow_step=8.0,
     )  # fmt: skip
     wear = outfit.wears[0]

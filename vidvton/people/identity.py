@@ -173,9 +173,7 @@ def _area(box: np.ndarray) -> float:
 def _link_cost(bodies: Bodies, torso: np.ndarray, person: Person, group: list[int], frame: int) -> float:
     last = person.last
     gap = frame - last
-    near = min(
-        apart(bodies.keypoints[a], bodies.keypoints[b], max(torso[a], torso[b])) for a in person.rows[last] for b in group
-    )
+    near = min(apart(bodies.keypoints[a], bodies.keypoints[b], max(torso[a], torso[b])) for a in person.rows[last] for b in group)
     unlike = 1 - likeness(person.look, bodies.look[group].mean(0))
     return near / (1.2 + 0.15 * gap) + 0.5 * unlike - 0.1 * min(1.0, len(person.rows) / 20)
 

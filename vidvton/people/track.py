@@ -174,9 +174,7 @@ def solve(
     for first, last in _stretches(there, shots):
         part = slice(first, last)
         present[part] = True
-        keypoints[part], depth[part], boxes[part] = _smoothed(
-            keypoints[part], depth[part], boxes[part], seen[part], there[part]
-        )
+        keypoints[part], depth[part], boxes[part] = _smoothed(keypoints[part], depth[part], boxes[part], seen[part], there[part])
         yaw[part] = smooth_yaw(across[part], seen[part] * (belief[part] + 0.05))
         quality[part] = _quality(keypoints[part], belief[part], seen[part], size)
     boxes[~present] = 0

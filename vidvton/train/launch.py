@@ -56,7 +56,11 @@ def launch(*, tracker: str | None = None, out: Path | None = None, settings: Map
     )
     processes = Processes(accelerator.process_index, accelerator.num_processes, accelerator.device)
     if tracker is not None:
-        accelerator.init_trackers("vidvton", config=_flat(settings or {}))
+        options = {}
+        if tracker == "wandb" and out is not None:  # it does not take project_dir
+            (out / "tracker").mkdir(parents=True, exist_ok=True)
+            options = {"wandb": {"dir": str(out / "tracker")}}
+        accelerator.init_trackers("vidvton", config=_flat(settings or {}), init_kwargs=options)
     # On a CPU accelerate turns FSDP into DDP without a word; the wish stands in the environment all the same.
     sharded = os.environ.get("ACCELERATE_USE_FSDP", "").lower() in ("1", "true")
     return Launch(accelerator, processes, sharded, tracker is not None)
