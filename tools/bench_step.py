@@ -1,6 +1,6 @@
 """Time and memory of a denoising step: ours against diffusers' video U-Nets, and against plain convolutions, in one run.
 
-    .venv/bin/python tools/bench_step.py [--parts rivals,share,temporal,frames,clip] [--rounds 5] [--threads 2]
+    .venv/bin/python tools/bench_step.py [--parts rivals,share,temporal,frames,clip,guidance] [--rounds 5] [--threads 2]
 
 Every round runs each candidate once in turn, so that a busy machine disturbs all alike; printed are medians and their ratios.
 """
@@ -12,7 +12,9 @@ import argparse
 import statistics
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,10 +31,11 @@ from vidvton.config import read_config
 from vidvton.models.config import ModelConfig
 from vidvton.models.info import peak_bytes
 from vidvton.models.unet import TryOnUNet
+from vidvton.tryon import Sampling, generate
 from vidvton.values import LAYOUT_WORDS, POINTS, Conditioning
 
 WIDTHS, BLOCKS, GRID, PATCH = (64, 128, 256, 256), 2, (64, 48), 4  # what ours and diffusers' have in common
-PARTS, PRECISIONS = "rivals,share,temporal,frames,clip", {"fp32": torch.float32, "bf16": torch.bfloat16}
+PARTS, PRECISIONS = "rivals,share,temporal,frames,clip,guidance", {"fp32": torch.float32, "bf16": torch.bfloat16}
 Run = Callable[[], object]
 
 
@@ -128,6 +131,13 @@ def measure(part: str, precision: str, frames: int, rounds: int) -> dict[str, fl
         for name, config in (("tiny", tiny), ("small", small)):
             (model, step), given = step_of(config, 64, dtype), conditioning(64, config.size, dtype)
             out[f"{name}: s, 64 frames, 8 steps"] = timed({"": lambda: (model.encode(given), [step() for _ in range(8)])}, 1)[""]  # noqa: B023
+    elif part == "guidance":  # the whole sampler, as `vidvton render` and the pipeline run it
+        model, given = step_of(tiny, 64, dtype)[0], conditioning(64, tiny.size, dtype)
+        plain = Sampling(steps=8, window=64)
+        ways = {"none": plain, "split 1,1,3,1": replace(plain, weights=(1.0, 1.0, 3.0, 1.0))}
+        times = timed({name: lambda way=way: deque(generate(model, given, way), 0) for name, way in ways.items()}, 1)
+        out = {f"{name}: s, 64 frames, 8 steps": seconds for name, seconds in times.items()}
+        out["split guidance over none"] = times["split 1,1,3,1"] / times["none"]
     return out
 
 
