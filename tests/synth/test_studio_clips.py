@@ -12,9 +12,8 @@ from vidvton.synth.clip import agnostic_frames, make_clip, make_frames, make_sho
 from vidvton.synth.garments import KINDS, GarmentSpec
 from vidvton.synth.scene import from_json, make_shot, to_json, with_another_garment, with_another_person, write_script
 from vidvton.synth.sensor import Sensor, compress
-from vidvton.synth.skeleton import KEYPOINTS
 from vidvton.synth.truth import FLOW_STEP
-from vidvton.values import CIHP_LABELS, LANDMARKS
+from vidvton.values import CIHP_LABELS, LANDMARKS, MEDIAPIPE
 
 SIZE = (128, 96)
 PLAIN = Sensor(noise=0.0, vignette=0.0, blur=0.0, quality=100)
@@ -40,7 +39,7 @@ def test_joints_in_space_project_onto_joints_in_the_picture(clip):
     x = local[..., 0] / local[..., 2] * camera.focal[:, None] * height + width / 2
     y = local[..., 1] / local[..., 2] * camera.focal[:, None] * height + height / 2
     assert torch.allclose(torch.stack([x, y], -1), truth.keypoints[..., :2], atol=2e-3)
-    nose, hip = KEYPOINTS.index("nose"), KEYPOINTS.index("left_hip")
+    nose, hip = MEDIAPIPE.index("nose"), MEDIAPIPE.index("left_hip")
     assert (truth.keypoints[:, nose, 1] < truth.keypoints[:, hip, 1]).all()
 
 

@@ -8,9 +8,8 @@ sharpens and pastes.
 from __future__ import annotations
 
 import gc
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,7 +19,7 @@ import torch
 from vidvton.analysis import Shot, analyse_clip, load_analysis
 from vidvton.collate import garment_conditions
 from vidvton.errors import MisuseError
-from vidvton.frames import as_arrays, from_arrays
+from vidvton.frames import as_arrays
 from vidvton.media.info import Limits
 from vidvton.media.reader import open_clip
 from vidvton.models.person_features import PersonFeatures, load_features
@@ -29,16 +28,13 @@ from vidvton.progress import Note, Progress
 from vidvton.render.checkpoint import Checkpoint
 from vidvton.render.conditions import Conditions, Stage, make_stage, write_conditions
 from vidvton.render.detail import blend, enlarge, feathered, free_of, grown, sharpen
+from vidvton.render.dressing import LEAST_FOR_WORKERS, PIECE, dressed_pieces, warnings_of
 from vidvton.render.engine import EngineSummary, GarmentFacts
 from vidvton.render.settings import RenderSettings
 from vidvton.render.worn import Outfits, Worn, fit_all
 from vidvton.tryon import Network, Sampling, TryOn
 from vidvton.values import Clip, Garment
 from vidvton.workers import fork_workers, worker_context, worker_count
-
-PIECE = 8  # frames read and dressed at a time
-DOUBTFUL = 0.35  # quality of a frame below which the user is told
-LEAST_FOR_WORKERS = 8  # a photo needs no processes
 
 Task = tuple[int, np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]
 """(index, source frame [H, W, 3], labels, the network's frame [h, w, 3], region), the last two None where nobody is dressed."""
@@ -167,30 +163,10 @@ class DiffusionEngine:
             "precision": checkpoint.precision,
             **asdict(self._sampling),
         }
-        return EngineSummary(1, tuple(track.quality.tolist()), tuple(track.present.tolist()), facts, self._warnings(), used)
-
-    def _warnings(self) -> tuple[str, ...]:
-        track, lines = self._worn.analysis.track, []
-        absent, count = int((~track.present).sum()), len(track)
-        if absent:
-            lines.append(f"{absent} of {count} frames show nobody who could be dressed and were left as they are")
-        doubtful = int((track.present & (track.quality < DOUBTFUL)).sum())
-        if doubtful:
-            lines.append(f"{doubtful} of {count} frames show the person so badly that the garment may sit wrong")
-        return tuple(lines)
+        return EngineSummary(1, tuple(track.quality.tolist()), tuple(track.present.tolist()), facts, warnings_of(track), used)
 
     def dress(self, start: int, stop: int) -> Iterator[Clip]:
-        waiting: deque[tuple[Clip, list[Future[np.ndarray]]]] = deque()
-        for clip, tasks in self._pieces(start, stop):
-            if self._pool is None:
-                yield _gathered(clip, [self._dress_frame(*task) for task in tasks])
-                continue
-            waiting.append((clip, [self._pool.submit(_dress_in_worker, task) for task in tasks]))
-            if len(waiting) > 1:
-                clip, jobs = waiting.popleft()
-                yield _gathered(clip, [job.result() for job in jobs])
-        for clip, jobs in waiting:
-            yield _gathered(clip, [job.result() for job in jobs])
+        yield from dressed_pieces(self._pieces(start, stop), lambda task: self._dress_frame(*task), self._pool, _dress_in_worker)
 
     def _pieces(self, start: int, stop: int) -> Iterator[tuple[Clip, list[Task]]]:
         """Pieces of the source from `start` to `stop`, with the task of each of their frames."""
@@ -282,7 +258,3 @@ def load_network(checkpoint: Checkpoint, settings: RenderSettings) -> Network:
 def _dress_in_worker(task: Task) -> np.ndarray:
     torch.set_num_threads(1)
     return worker_context()._dress_frame(*task)
-
-
-def _gathered(clip: Clip, frames: list[np.ndarray]) -> Clip:
-    return Clip(from_arrays(np.stack(frames)), clip.pts, clip.time_base)

@@ -3,7 +3,6 @@ ours."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from dataclasses import asdict
@@ -12,21 +11,18 @@ from pathlib import Path
 import numpy as np
 
 from vidvton.analysis import Analysis, analyse_clip, cut, load_analysis
-from vidvton.frames import as_arrays, from_arrays
+from vidvton.frames import as_arrays
 from vidvton.media.info import Limits
 from vidvton.media.reader import open_clip
 from vidvton.prepare import fit_shot
 from vidvton.progress import Note, Progress
 from vidvton.render.composite import paste
+from vidvton.render.dressing import LEAST_FOR_WORKERS, PIECE, dressed_pieces, warnings_of
 from vidvton.render.engine import EngineSummary, GarmentFacts
 from vidvton.render.settings import RenderSettings
 from vidvton.values import Clip, Garment
 from vidvton.warp.outfit import Outfit
 from vidvton.workers import fork_workers, worker_context, worker_count
-
-PIECE = 8  # frames read and dressed at a time
-DOUBTFUL = 0.35  # quality of a frame below which the user is told
-LEAST_FOR_WORKERS = 8  # a photo needs no processes
 
 
 class WarpEngine:
@@ -62,32 +58,10 @@ class WarpEngine:
     def summary(self) -> EngineSummary:
         track = self._analysis.track
         facts = tuple(GarmentFacts(g.category, asdict(g.layout)) for g in self._garments)
-        return EngineSummary(1, tuple(track.quality.tolist()), tuple(track.present.tolist()), facts, self._warnings())
-
-    def _warnings(self) -> tuple[str, ...]:
-        track, lines = self._analysis.track, []
-        absent, count = int((~track.present).sum()), len(track)
-        if absent:
-            lines.append(f"{absent} of {count} frames show nobody who could be dressed and were left as they are")
-        doubtful = int((track.present & (track.quality < DOUBTFUL)).sum())
-        if doubtful:
-            lines.append(f"{doubtful} of {count} frames show the person so badly that the garment may sit wrong")
-        return tuple(lines)
+        return EngineSummary(1, tuple(track.quality.tolist()), tuple(track.present.tolist()), facts, warnings_of(track))
 
     def dress(self, start: int, stop: int) -> Iterator[Clip]:
-        if self._pool is None:
-            for clip, tasks in self._pieces(start, stop):
-                yield _gathered(clip, [self._dress_frame(*task) for task in tasks])
-            return
-        waiting: deque = deque()
-        for clip, tasks in self._pieces(start, stop):
-            waiting.append((clip, [self._pool.submit(_dress_in_worker, task) for task in tasks]))
-            if len(waiting) > 1:
-                clip, jobs = waiting.popleft()
-                yield _gathered(clip, [job.result() for job in jobs])
-        while waiting:
-            clip, jobs = waiting.popleft()
-            yield _gathered(clip, [job.result() for job in jobs])
+        yield from dressed_pieces(self._pieces(start, stop), lambda task: self._dress_frame(*task), self._pool, _dress_in_worker)
 
     def _pieces(self, start: int, stop: int) -> Iterator[tuple[Clip, list[tuple[int, np.ndarray, np.ndarray]]]]:
         """Pieces of the source from `start` to `stop`, with (index, frame, labels) of each of their frames."""
@@ -128,7 +102,3 @@ def unfade(frame: np.ndarray, share: float, colour: float) -> np.ndarray:
 
 def _dress_in_worker(task: tuple[int, np.ndarray, np.ndarray]) -> np.ndarray:
     return worker_context()._dress_frame(*task)
-
-
-def _gathered(clip: Clip, frames: list[np.ndarray]) -> Clip:
-    return Clip(from_arrays(np.stack(frames)), clip.pts, clip.time_base)

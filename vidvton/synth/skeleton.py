@@ -18,15 +18,6 @@ JOINTS = (
 PARENTS = (-1, 0, 1, 2, 3, 2, 5, 6, 7, 8, 2, 10, 11, 12, 13, 0, 15, 16, 17, 0, 19, 20, 21)
 INDEX = {name: i for i, name in enumerate(JOINTS)}
 
-KEYPOINTS = (
-    "nose", "left_eye_inner", "left_eye", "left_eye_outer", "right_eye_inner", "right_eye", "right_eye_outer",
-    "left_ear", "right_ear", "mouth_left", "mouth_right", "left_shoulder", "right_shoulder", "left_elbow", "right_elbow",
-    "left_wrist", "right_wrist", "left_pinky", "right_pinky", "left_index", "right_index", "left_thumb", "right_thumb",
-    "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle", "left_heel", "right_heel",
-    "left_foot_index", "right_foot_index",
-)  # fmt: skip
-"""The 33 points of a PoseTrack, in MediaPipe's order."""
-
 REST_ARM = math.pi / 4
 """How far below the horizontal the arms point in the rest pose, radians."""
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from vidvton.synth.body import ARM, ARM_UP, FOREARM, UPPER_ARM, Anatomy, mirrored, place
-from vidvton.synth.skeleton import INDEX, KEYPOINTS
+from vidvton.synth.skeleton import INDEX
+from vidvton.values import MEDIAPIPE
 
 PARTS = (
     "none", "torso_back", "torso_front", "right_hand", "left_hand", "left_foot", "right_foot",
@@ -100,7 +101,7 @@ def keypoint_anchors(a: Anatomy) -> tuple[Tensor, Tensor]:
         "foot_index": (j["left_toe"] + torch.tensor([0.006, 0.0, 0.03]), "left_toe"),
     }  # fmt: skip
     points, owners = [], []
-    for name in KEYPOINTS:
+    for name in MEDIAPIPE:
         if name == "nose":
             point, owner = head(0.0, 1.588, 0.108), "head"
         else:

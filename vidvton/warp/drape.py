@@ -21,12 +21,12 @@ OUTSIDE = 9.0  # `across` where a panel does not reach
 
 @dataclass(frozen=True)
 class PanelMap:
-    """One panel in one frame on a raster: `read` [h, w, 2] points of the garment picture, `back` [h, w] 0-1 how much of the
-    garment's
-        back shows, `across` [h, w] from the outlines at -1 and +1, `station` [h, w], `share` [h, w] 0-1 down the panel,
-        `material` [h, w] the
-    place across the cloth at -1 to +1, `reach` [h, w] 0-1 where the lattice lies, `near` the part's depth (negative: before the
-    trunk)."""
+    """One panel in one frame on a raster.
+
+    `read` [h, w, 2] points of the garment picture; `back` [h, w] 0-1 how much of the garment's back shows; `across` [h, w] from
+    the outlines at -1 and +1; `station` [h, w]; `share` [h, w] 0-1 down the panel; `material` [h, w] the place across the cloth
+    at -1 to +1; `reach` [h, w] 0-1 where the lattice lies; `near` the part's depth (negative: before the trunk).
+    """
 
     part: Part
     read: np.ndarray
