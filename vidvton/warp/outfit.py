@@ -31,7 +31,9 @@ from vidvton.warp.solve import Body
 from vidvton.warp.texture import make_texture
 from vidvton.warp.undress import fill, kept_in_front
 
-STEP, LIMB_STEP = 4.0, 8.0  # working pixels a raster cell, of cloth and of the bare limbs
+STEPS = ((45.0, 2, 2), (90.0, 2, 4), (np.inf, 4, 8))
+"""(torso in working pixels up to which it holds, working pixels a raster cell of cloth, of the bare limbs): a cell must stay well
+below the width of a wrist."""
 DEFAULT_SKIN = np.float32([0.75, 0.60, 0.52])
 DEFAULT_WAIST = 0.72
 
@@ -77,22 +79,24 @@ class Outfit:
     reader: Reader
     skin: np.ndarray
     yaw: np.ndarray
+    step: int
+    limb_step: int
 
     def draw(self, t: int, frame: np.ndarray, labels: np.ndarray, size: tuple[int, int], *, behind: Scene = None) -> list[Drawn]:
         """Frame `t` of the shot, one entry a garment: `frame` [h, w, 3] uint8 and `labels` [h, w] at working size, the cloth
         drawn at output `size` (height, width). `behind` gives the background as other frames saw it, at any (height, width)
         asked for."""
-        raster = _raster(labels.shape, LIMB_STEP)
-        limbs = [map_panel(p, t, self.yaw[t], raster, step=LIMB_STEP) for p in self.limbs]
+        raster = _raster(labels.shape, self.limb_step)
+        limbs = [map_panel(p, t, self.yaw[t], raster, step=self.limb_step) for p in self.limbs]
         drawn = (self._draw_wear(wear, t, frame, labels, size, limbs, behind) for wear in self.wears)
         return [d for d in drawn if d is not None]
 
     def _draw_wear(self, wear: Wear, t: int, frame, labels, size, limb_maps, behind) -> Drawn | None:
-        raster = _raster(labels.shape, STEP)
-        shifts = (None if shift is None or shift[t] is None else shift[t].on(raster, STEP) for shift in wear.shifts)
-        maps = [map_panel(p, t, self.yaw[t], raster, step=STEP, offset=shift) for p, shift in zip(wear.fitted, shifts)]
+        step, raster = self.step, _raster(labels.shape, self.step)
+        shifts = (None if shift is None or shift[t] is None else shift[t].on(raster, step) for shift in wear.shifts)
+        maps = [map_panel(p, t, self.yaw[t], raster, step=step, offset=shift) for p, shift in zip(wear.fitted, shifts)]
         # All that follows happens in the part of the crop that old or new cloth can touch.
-        block = _touched(maps, labels, wear.dressing.category)
+        block = _touched(maps, labels, wear.dressing.category, step)
         if block is None:
             return None
         top, bottom, left, right = block
@@ -103,8 +107,8 @@ class Outfit:
             else tuple(a[top // 2 : bottom // 2, left // 2 : right // 2] for a in behind(_half(labels.shape)))
         )
         frame, labels = np.ascontiguousarray(frame[top:bottom, left:right]), np.ascontiguousarray(labels[top:bottom, left:right])
-        maps = [_window(m, block, int(STEP)) for m in maps]
-        limb_maps = [_window(m, block, int(LIMB_STEP)) for m in limb_maps]
+        maps = [_window(m, block, step) for m in maps]
+        limb_maps = [_window(m, block, self.limb_step) for m in limb_maps]
         light = shading(frame, labels, self.reader)
         trunk = next((m for m in maps if m.part in (Part.TORSO, Part.SKIRT)), None)
         station = across = None
@@ -115,7 +119,7 @@ class Outfit:
         arms = [_limb(m, labels.shape) for m in limb_maps if m.part in SLEEVES]
         order = draw_order(maps)
         hems = [f.panel.hem for f in wear.fitted]
-        layers = [panel_layer(maps[i], hems[i], wear.dressing, labels, old, across, arms, canvas, STEP) for i in order]
+        layers = [panel_layer(maps[i], hems[i], wear.dressing, labels, old, across, arms, canvas, step) for i in order]
         # Skin bared in front of the trunk lies over it, and under the near sleeve.
         at = sum(not (maps[i].part in SLEEVES and maps[i].near <= 0) for i in order)
         layers[at:at] = [enlarged_layer(colour, alpha, canvas, cell=2.0) for colour, alpha in bare]
@@ -137,10 +141,10 @@ def _half(size: tuple[int, int]) -> tuple[int, int]:
     return size[0] // 2, size[1] // 2
 
 
-def _touched(maps: list[PanelMap], labels: np.ndarray, category: str) -> tuple[int, int, int, int] | None:
+def _touched(maps: list[PanelMap], labels: np.ndarray, category: str, step: int) -> tuple[int, int, int, int] | None:
     """(top, bottom, left, right) in working pixels, multiples of 8, around all that old or new cloth can touch; None if
     nothing."""
-    few = labels[::4, ::4]
+    few = labels[::step, ::step]
     near = old_cloth(few, "full", None, 0.0) if category == "full" else old_cloth(few, category, None, 0.0)
     if category == "upper":
         near = near | (few == DRESS)
@@ -150,10 +154,10 @@ def _touched(maps: list[PanelMap], labels: np.ndarray, category: str) -> tuple[i
     rows, columns = np.flatnonzero(near.any(1)), np.flatnonzero(near.any(0))
     if not len(rows):
         return None
-    top, left = max(0, (rows[0] * 4 - 20) // 8 * 8), max(0, (columns[0] * 4 - 20) // 8 * 8)
+    top, left = max(0, (rows[0] * step - 20) // 8 * 8), max(0, (columns[0] * step - 20) // 8 * 8)
     bottom, right = (
         -(-(min(n, limit // 8 * 8)) // 8) * 8
-        for n, limit in ((rows[-1] * 4 + 24, labels.shape[0]), (columns[-1] * 4 + 24, labels.shape[1]))
+        for n, limit in ((rows[-1] * step + 24, labels.shape[0]), (columns[-1] * step + 24, labels.shape[1]))
     )
     return (top, bottom, left, right) if bottom - top >= 16 and right - left >= 16 else None
 
@@ -167,8 +171,8 @@ def _limb(m: PanelMap, size: tuple[int, int]) -> Limb:
     return Limb(m.part, enlarge(np.abs(m.across), size), enlarge(m.station, size), m.near)
 
 
-def _raster(size: tuple[int, int], step: float) -> tuple[int, int]:
-    return -(-size[0] // int(step)), -(-size[1] // int(step))
+def _raster(size: tuple[int, int], step: int) -> tuple[int, int]:
+    return -(-size[0] // step), -(-size[1] // step)
 
 
 def fit_outfit(
@@ -205,7 +209,8 @@ def fit_outfit(
     if any(g.category != "upper" for g in garments):
         parts |= {Part.LEFT_LEG, Part.RIGHT_LEG}
     limbs = fit_panels(tuple(p for p in bare_limbs() if p.part in parts), body, keypoints, depth, yaw)
-    return Outfit(tuple(wears), limbs, make_reader(albedo), skin, yaw)
+    step, limb_step = next(steps for most, *steps in STEPS if np.median(body.unit) < most)
+    return Outfit(tuple(wears), limbs, make_reader(albedo), skin, yaw, step, limb_step)
 
 
 def _same_hem(panels: tuple[Panel, ...], body: Body) -> bool:
