@@ -129,8 +129,10 @@ def _refine(lattice: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 def extend(values: np.ndarray, weight: np.ndarray, *, rounds: int = 2) -> tuple[np.ndarray, np.ndarray]:
     """`values` [h, w, V] continued into cells of zero `weight` [h, w] by averaging outwards (normalised convolution at `rounds`
-    scales), so that a map can be read a little beyond the lattice and enlarged without edge artefacts; and which cells [h, w]
-    are known now."""
+    scales), so that a map can be read a little beyond the lattice; and which cells [h, w] are known now.
+
+    The others take the value of the nearest known cell: between a known cell and a far-off value an enlarged map would run
+    through the whole garment picture within one cell."""
     known = (weight > 0.05).astype(np.float32)
     filled = values * known[..., None]
     for k in range(rounds):
@@ -141,4 +143,10 @@ def extend(values: np.ndarray, weight: np.ndarray, *, rounds: int = 2) -> tuple[
         new = (known == 0) & (mass > 1e-3)
         filled = np.where(new[..., None], mean, filled)
         known = np.where(new, 1.0, known).astype(np.float32)
-    return filled, known > 0
+    unknown = known == 0
+    if unknown.any() and not unknown.all():
+        _, nearest = cv2.distanceTransformWithLabels(unknown.astype(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL)
+        source = np.zeros((nearest.max() + 1, filled.shape[-1]), filled.dtype)
+        source[nearest[~unknown]] = filled[~unknown]
+        filled = np.where(unknown[..., None], source[nearest], filled)
+    return filled, ~unknown

@@ -70,7 +70,8 @@ def _surroundings(frame: np.ndarray, labels: np.ndarray, old: np.ndarray, rim: n
     near = step_between(depth, 4.0, 2.0)
     picture = cv2.blendLinear(beside, scene, near, 1 - near).astype(np.float32)
     if plate is not None:
-        share = soften(plate[1], 1.0)[..., None]
+        # Softening reaches two pixels beyond the edge, and beyond what is known the plate is black.
+        share = soften(cv2.erode(plate[1].astype(np.uint8), np.ones((5, 5))), 1.0)[..., None]
         picture += (plate[0] - picture) * share
     return picture
 
