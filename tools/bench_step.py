@@ -1,6 +1,6 @@
 """Time and memory of a denoising step: ours against diffusers' video U-Nets, and against plain convolutions, in one run.
 
-    .venv/bin/python tools/bench_step.py [--parts rivals,share,temporal,frames,clip,guidance,training] [--rounds 5] [--threads 2]
+    .venv/bin/python tools/bench_step.py [--parts rivals,share,temporal,frames,clip] [--rounds 5] [--threads 2]
 
 Every round runs each candidate once in turn, so that a busy machine disturbs all alike; printed are medians and their ratios.
 """
@@ -12,9 +12,7 @@ import argparse
 import statistics
 import sys
 import time
-from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,12 +29,10 @@ from vidvton.config import read_config
 from vidvton.models.config import ModelConfig
 from vidvton.models.info import peak_bytes
 from vidvton.models.unet import TryOnUNet
-from vidvton.train.network import Pass
-from vidvton.tryon import Sampling, generate
 from vidvton.values import LAYOUT_WORDS, POINTS, Conditioning
 
 WIDTHS, BLOCKS, GRID, PATCH = (64, 128, 256, 256), 2, (64, 48), 4  # what ours and diffusers' have in common
-PARTS, PRECISIONS = "rivals,share,temporal,frames,clip,guidance,training", {"fp32": torch.float32, "bf16": torch.bfloat16}
+PARTS, PRECISIONS = "rivals,share,temporal,frames,clip", {"fp32": torch.float32, "bf16": torch.bfloat16}
 Run = Callable[[], object]
 
 
@@ -106,25 +102,6 @@ def flops(run: Run) -> int:
     return counter.get_total_flops()
 
 
-def learning(config: ModelConfig, frames: int, batch: int, dtype: torch.dtype) -> Run:
-    """Forward, backward and AdamW with float32 weights, computing in `dtype`."""
-    with torch.inference_mode(False):
-        network = TryOnUNet(config).train()
-        passing, optimizer = Pass(network), torch.optim.AdamW(network.parameters(), lr=1e-5, fused=True)
-        given = conditioning(frames, config.size, torch.float32, batch)
-        x, level = torch.randn(batch, frames, 3, *config.size), torch.full((batch,), 0.5)
-
-    @torch.inference_mode(False)
-    def step() -> None:
-        with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
-            out = passing(x, level, given)
-        out.float().square().mean().backward()
-        optimizer.step()
-        optimizer.zero_grad()
-
-    return step
-
-
 def measure(part: str, precision: str, frames: int, rounds: int) -> dict[str, float]:
     dtype, out = PRECISIONS[precision], {}
     tiny, small = (read_config(ROOT / "configs" / "model" / f"{name}.yaml", ModelConfig) for name in ("tiny", "small"))
@@ -151,23 +128,6 @@ def measure(part: str, precision: str, frames: int, rounds: int) -> dict[str, fl
         for name, config in (("tiny", tiny), ("small", small)):
             (model, step), given = step_of(config, 64, dtype), conditioning(64, config.size, dtype)
             out[f"{name}: s, 64 frames, 8 steps"] = timed({"": lambda: (model.encode(given), [step() for _ in range(8)])}, 1)[""]  # noqa: B023
-    elif part == "training":
-        for size, count, batch in (((128, 96), 1, 16), ((256, 192), 16, 1)):  # first and last stage of configs/train/studio.yaml
-            config = (tiny.image if count == 1 else tiny.for_frames(32)).model_copy(update={"size": size})
-            plain = convolutions(*step_of(config, count * batch, dtype))
-            step = learning(config, count, batch, dtype)
-            times = timed({"step": step, **{name: run for name, (_, run) in plain.items()}}, rounds)
-            reached = flops(step) / times["step"]
-            ceiling = sum(n * flops(run) for n, run in plain.values()) / sum(n * times[name] for name, (n, _) in plain.items())
-            name = f"{batch} x {count} x {size[0]}x{size[1]}"
-            out |= {f"{name}: s a step": times["step"], f"{name}: GFLOP/s": reached / 1e9, f"{name}: share": reached / ceiling}
-    elif part == "guidance":  # the whole sampler, as `vidvton render` and the pipeline run it
-        model, given = step_of(tiny, 64, dtype)[0], conditioning(64, tiny.size, dtype)
-        plain = Sampling(steps=8, window=64)
-        ways = {"none": plain, "split 1,1,3,1": replace(plain, weights=(1.0, 1.0, 3.0, 1.0))}
-        times = timed({name: lambda way=way: deque(generate(model, given, way), 0) for name, way in ways.items()}, 1)
-        out = {f"{name}: s, 64 frames, 8 steps": seconds for name, seconds in times.items()}
-        out["split guidance over none"] = times["split 1,1,3,1"] / times["none"]
     return out
 
 
