@@ -67,17 +67,13 @@ def rivals(frames: int, dtype: torch.dtype) -> dict[str, Run]:
 
     same = dict(in_channels=4, out_channels=4, block_out_channels=WIDTHS, layers_per_block=BLOCKS, cross_attention_dim=256)
     three = UNet3DConditionModel(**same, attention_head_dim=4).to(dtype=dtype).eval()  # diffusers reads it as the number of heads
-    motion = (
-        UNetMotionModel(**same, num_attention_heads=4, motion_num_attention_heads=4, motion_max_seq_length=64)
-        .to(dtype=dtype)
-        .eval()
-    )
+    same |= dict(num_attention_heads=4, motion_num_attention_heads=4, motion_max_seq_length=64)
+    motion = UNetMotionModel(**same).to(dtype=dtype).eval()
     x, level, words = torch.randn(1, 4, frames, *GRID, dtype=dtype), torch.tensor([500]), torch.randn(1, 77, 256, dtype=dtype)
-    side = (GRID[0] * PATCH, GRID[1] * PATCH)
     plain = dict(encoder_widths=(32, 48, 64, 64), encoder_blocks=(1, 1, 1, 1), embedding_width=256)
-    ours = ModelConfig(size=side, patch=PATCH, widths=WIDTHS, strides=(1, 2, 2, 2), blocks=(BLOCKS,) * 4, **plain)
+    ours = dict(size=(GRID[0] * PATCH, GRID[1] * PATCH), patch=PATCH, widths=WIDTHS, strides=(1, 2, 2, 2), blocks=(BLOCKS,) * 4)
     return {
-        "vidvton": step_of(ours, frames, dtype)[1],
+        "vidvton": step_of(ModelConfig(**ours, **plain), frames, dtype)[1],
         "UNet3DConditionModel": lambda: three(x, level, words),
         "UNetMotionModel": lambda: motion(x, level, words.expand(frames, -1, -1)),
     }
