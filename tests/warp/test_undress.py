@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vidvton.values import CIHP_LABELS
-from vidvton.warp.body import BARE_LEG, LIMB
+from vidvton.warp.body import ARMS, BARE_LEG, LEGS, LIMB, measure_frame, torso_unit
 from vidvton.warp.grid import extend
 from vidvton.warp.layers import Dressing
 from vidvton.warp.outfit import STEPS
@@ -26,7 +26,7 @@ def test_the_unknown_part_of_the_plate_never_shows(known_until):
     known[:known_until] = True
     plate = np.where(known[..., None], np.uint8(200), np.uint8(0)).repeat(3, -1), known
     dressing = Dressing("full", None, {})
-    picture, bare = fill(frame, labels, old, dressing, None, [], np.full(3, 0.5), np.ones(SIZE, np.float32), plate)
+    picture, bare = fill(frame, labels, old, dressing, None, [], np.full((2, 3), 0.5), np.ones(SIZE, np.float32), plate)
     assert not bare
     assert picture.min() >= 198 and picture.max() <= 202
 
@@ -42,15 +42,27 @@ def test_beyond_a_map_the_nearest_cell_goes_on():
     assert np.abs(np.diff(filled[30:, 5, 0])).max() == 0
 
 
-def test_a_limb_is_measured_below_the_cloth_and_cloth_behind_it_does_not_widen_it():
-    frames, half = 20, 0.9 * BARE_LEG
-    edges = np.stack([-half, half], -1)[None, None].repeat(frames, 0).repeat(2, 1)
-    trust, ends = np.ones_like(edges), np.full((frames, 2), 1.5)
-    edges[:, :, LIMB < 1.5] *= 2.0  # the skirt's outline
-    ends[::4] = np.nan  # frames in which its end was not found
-    edges[: frames // 2, 1, LIMB > 1.5, 1] *= 1.8  # something dark behind one side for half the time
-    assert np.allclose(_bare(edges, trust, ends, BARE_LEG), 0.9 * BARE_LEG, rtol=0.02)
-    assert np.allclose(_bare(edges, np.zeros_like(trust), ends, BARE_LEG), BARE_LEG)
+@pytest.mark.parametrize("beside", [0, 4])
+def test_a_limb_is_as_wide_as_what_is_seen_below_the_cloth(beside):
+    ratio = 0.85
+    points = np.zeros((33, 3))
+    for side, x in ((0, 70), (1, 130)):
+        for row, joint in enumerate((*ARMS[side], *LEGS[side])):
+            points[joint] = x, (10 + 60 * row if row < 3 else 160 + 125 * (row - 3)), 1
+    labels = np.zeros((430, 200), np.uint8)
+    for side, x in ((0, 70 + beside), (1, 130 - beside)):  # the bone may lie beside the middle
+        for y in range(160, 410):
+            half = ratio * np.interp((y - 160) / 125, LIMB, BARE_LEG) * torso_unit(points[:, :2])
+            labels[y, round(x - half) : round(x + half)] = CIHP_LABELS.index("pants" if y < 340 else ("left_leg", "right_leg")[side])
+    measured = measure_frame(points, labels, True).slimness[0]
+    assert np.isnan(measured[0]), "no bare arm is to be seen"
+    assert measured[1] == pytest.approx(ratio, abs=0.08)
+
+
+def test_the_lower_third_of_what_a_shot_shows_is_the_limb():
+    slim = np.r_[np.full(10, 0.9), np.full(5, 1.6), [np.nan] * 20]  # another limb behind it for some frames
+    assert np.allclose(_bare(slim, BARE_LEG), 0.9 * BARE_LEG)
+    assert np.allclose(_bare(np.full(9, np.nan), BARE_LEG), BARE_LEG)
 
 
 def test_raster_cells_stay_below_a_wrist():

@@ -7,7 +7,7 @@ expectation-maximisation between colours, places on the body and pixels.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import cv2
 import numpy as np
@@ -35,10 +35,11 @@ from .evidence import (
     spread,
     weigh,
 )
-from .zones import LIMB, Body, Zones, along, body_of, grid, soft, zones_of
+from .zones import LIMB, TORSO_LAT, TORSO_V, Body, Zones, along, body_of, grid, soft, zones_of
 
 _STEP = 4
 _ROUNDS = 4
+_STRAY = 0.5  # how probable one garment is, against the other, where the other one usually is
 
 
 @dataclass(frozen=True)
@@ -223,6 +224,7 @@ def _settle(samples: list[_Sample], size: tuple[int, int]) -> Appearance:
         models[LOWER] = np.full(SIDE**3, 1e-3, np.float32)
     colours = _table(models, 0.0 if long_top else min(1.0, alike / 0.65) ** 3)
     dress, skirt, waist = _lower_facts(samples, posteriors, models, places)
+    places = _open_border(places, 0.0 if long_top else 1 - min(1.0, alike / 0.65))
     return Appearance(colours, places, _reach(places.arm, UPPER), _reach(places.leg, LOWER), waist, dress, skirt, bare, head)
 
 
@@ -237,6 +239,21 @@ def _table(models: dict[int, np.ndarray], alike: float = 0.0) -> np.ndarray:
     for c in (UPPER, LOWER):
         out[c] += alike * (both - out[c])
     return out
+
+
+def _open_border(places: Places, apart: float) -> Places:
+    """`places` in which, from the waist down and on arms and legs, each garment is possible where the other one usually is, the
+    more so the further their colours are `apart` (0-1): in a side view the joints are not where they are from the front, and a
+    hand lies on the hips."""
+    low = (np.arange(TORSO_V) + 0.5) / TORSO_V * 1.6 - 0.3 > 0.45
+    opened = {}
+    for name, rows in (("torso", np.repeat(low, TORSO_LAT)), ("arm", np.ones(LIMB, bool)), ("leg", np.ones(LIMB, bool))):
+        table = getattr(places, name).copy()
+        ours = table[..., rows, :]
+        for c, other in ((UPPER, LOWER), (LOWER, UPPER)):
+            table[..., rows, c] = np.maximum(ours[..., c], _STRAY * apart * ours[..., other])
+        opened[name] = table
+    return replace(places, **opened)
 
 
 def _one_long_top(samples: list[_Sample], models: dict[int, np.ndarray]) -> bool:

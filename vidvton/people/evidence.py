@@ -189,9 +189,11 @@ def loose_pieces(soft: np.ndarray, zones: Zones, *, head: bool) -> list[tuple[in
         (HAIR, crown),
         (SKIN, np.maximum.reduce([arms, legs, zones.face, zones.nape])),
         (UPPER, np.maximum(zones.torso * (zones.v < 0.9), arms)),
-        (LOWER, np.maximum(zones.torso * (zones.v > 0.75), legs)),
+        (LOWER, np.maximum(2 * zones.torso * (zones.v > 0.65), 1.5 * legs)),  # from the side hips are wider than the joints say
     )
-    pieces = [(c, loose) for c, root in roots if (loose := _unrooted(soft[c], root)) is not None]
+    # An arm may part the hips in two: of a lower garment a small piece is kept too where most of it is on the body.
+    own = {LOWER: 0.5}
+    pieces = [(c, loose) for c, root in roots if (loose := _unrooted(soft[c], root, own.get(c, np.inf))) is not None]
     if (inside := _inside_upper(soft)) is not None:
         pieces.append((THING, inside))
     return pieces
@@ -213,14 +215,17 @@ def _inside_upper(soft: np.ndarray) -> np.ndarray | None:
     return cv2.dilate(surrounded[pieces].astype(np.uint8), wide) > 0 if surrounded.any() else None
 
 
-def _unrooted(field: np.ndarray, root: np.ndarray) -> np.ndarray | None:
+def _unrooted(field: np.ndarray, root: np.ndarray, own: float) -> np.ndarray | None:
+    """[h, w] bool: pieces of `field` that have neither a good part of what lies on the `root` nor `own` of their own area there;
+    None where there are none."""
     there = (field > 0.3).astype(np.uint8)
     if not there.any():
         return None
     wide = np.ones((3, 3), np.uint8)
     count, pieces = cv2.connectedComponents(there, connectivity=4)
     sizes = np.bincount(pieces[(root > 0.5) & (there > 0)], minlength=count)
-    held = sizes >= max(3, 0.15 * sizes[1:].max(initial=0))
+    areas = np.bincount(pieces.ravel(), minlength=count)
+    held = (sizes >= max(3, 0.15 * sizes[1:].max(initial=0))) | ((sizes >= own * areas) & (sizes >= 12))
     held[0] = False
     if held[1:].all():
         return None

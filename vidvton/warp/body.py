@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+import cv2
 import numpy as np
 
 from vidvton.values import CIHP_LABELS
@@ -29,6 +30,7 @@ TRUNK = (
     UPPER | LOWER | np.isin(np.arange(256), [_id["torso_skin"], _id["scarf"], _id["left_leg"], _id["right_leg"], _id["socks"]])
 )
 BARE_ARM = np.isin(np.arange(256), [_id["left_arm"], _id["right_arm"], _id["glove"]])
+_ARMS, _LEGS = (_id["left_arm"], _id["right_arm"]), (_id["left_leg"], _id["right_leg"])
 COVER = BARE_ARM | (np.arange(256) == _id["hair"])  # may lie in front of the trunk without ending it
 LEG = LOWER | np.isin(np.arange(256), [_id["dress"], _id["left_leg"], _id["right_leg"], _id["socks"]])
 
@@ -48,7 +50,8 @@ class BodyMeasure:
     `edges` [T, K, 2] signed offsets in torso lengths; `arms`, `legs` [T, 2, S, 2] likewise for the person's left and right limb;
     `*_trust` 0-1 of the same shapes; `hem` and `waist` [T] the stations where the old top ends and the old lower garment
     begins, NaN where unseen; `cuffs` [T, 2] the arm stations where the old sleeves end, `trouser_hems` [T, 2] likewise on the
-    legs; `unit` [T] the torso length in pixels; `visible` [T] bool.
+    legs; `slimness` [T, 2] how wide bare arms and bare legs are against average ones, NaN where none is seen; `unit` [T] the torso
+    length in pixels; `visible` [T] bool.
     """
 
     edges: np.ndarray
@@ -62,6 +65,7 @@ class BodyMeasure:
     cuffs: np.ndarray
     trouser_hems: np.ndarray
     shoulder: np.ndarray
+    slimness: np.ndarray
     unit: np.ndarray
     visible: np.ndarray
 
@@ -224,7 +228,7 @@ def measure_frame(keypoints: np.ndarray, labels: np.ndarray, visible: bool) -> B
         zero, limb = np.zeros(shape[0]), np.zeros(shape[1])
         nan2 = np.full((1, 2), np.nan)
         return BodyMeasure(
-            zero, zero, limb, limb, limb, limb, nothing, nothing, nan2, nan2, nothing, np.full(1, 1.0), np.zeros(1, bool)
+            zero, zero, limb, limb, limb, limb, nothing, nothing, nan2, nan2, nothing, nan2, np.full(1, 1.0), np.zeros(1, bool)
         )
     points = keypoints[:, :2].astype(np.float64)
     unit = torso_unit(points)
@@ -237,10 +241,36 @@ def measure_frame(keypoints: np.ndarray, labels: np.ndarray, visible: bool) -> B
     arms, arms_trust, cuffs = _limbs(labels, points, unit, ARMS, UPPER | BARE_ARM, UPPER)
     legs, legs_trust, hems = _limbs(labels, points, unit, LEGS, LEG, LOWER | UPPER)
     row = (edges, trust, arms, arms_trust, legs, legs_trust)
-    numbers = (np.full(1, n) for n in (_shoulder(labels, points, centres, unit), unit))
+    shoulder = _shoulder(labels, points, centres, unit)
+    slim = [_slimness(labels, points, unit, *kind) for kind in ((ARMS, _ARMS, AVERAGE_ARM), (LEGS, _LEGS, BARE_LEG))]
     return BodyMeasure(
-        *(a[None] for a in row), np.full(1, hem), np.full(1, waist), cuffs[None], hems[None], *numbers, np.ones(1, bool)
-    )
+        *(a[None] for a in row), np.full(1, hem), np.full(1, waist), cuffs[None], hems[None], np.full(1, shoulder),
+        np.array([slim]), np.full(1, unit), np.ones(1, bool),
+    )  # fmt: skip
+
+
+def _slimness(labels: np.ndarray, points: np.ndarray, unit: float, limbs, names: tuple[int, int], average: np.ndarray) -> float:
+    """The widths of a pair of bare limbs against `average` half-widths [S]: most of what is seen of them, from the
+    largest circles that fit around their bones."""
+    ratios = []
+    for joints, name in zip(limbs, names):
+        skin = (labels == name).astype(np.uint8)
+        if not skin.any():
+            continue
+        inside = cv2.distanceTransform(cv2.copyMakeBorder(skin, 0, 1, 0, 1, cv2.BORDER_REPLICATE), cv2.DIST_L2, 5)
+        centres, across = limb_axis(points, joints)
+        fine = np.arange(0.3, 1.9, 0.04)
+        base, normal = (np.stack([np.interp(fine, LIMB, a[:, i]) for i in (0, 1)], -1) for a in (centres, across))
+        line = base[:, None] + normal[:, None] * (np.linspace(-0.1, 0.1, 9) * unit)[:, None]
+        at = np.floor(line).astype(int)
+        seen = ((at >= 0) & (at < (labels.shape[1], labels.shape[0]))).all(-1)
+        x, y = np.clip(at[..., 0], 0, labels.shape[1]), np.clip(at[..., 1], 0, labels.shape[0])
+        radius = np.where(seen, inside[y, x], 0).max(1) - 0.5
+        # A circle is as wide as the limb where there is limb above and below; at the cloth's end it is not.
+        whole = (radius > 1) & (np.roll(radius, 1) > 1) & (np.roll(radius, -1) > 1)
+        whole[[0, -1]] = False
+        ratios += (radius / (np.interp(fine, LIMB, average) * unit))[whole].tolist()
+    return float(np.quantile(ratios, 0.6)) if len(ratios) > 2 else np.nan
 
 
 def _shoulder(labels: np.ndarray, points: np.ndarray, centres: np.ndarray, unit: float) -> float:

@@ -17,6 +17,7 @@ from vidvton.values import Part
 from vidvton.warp.body import BARE_ARM, LOWER, UPPER
 from vidvton.warp.drape import PanelMap, map_panel
 from vidvton.warp.fit import FittedPanel
+from vidvton.warp.panels import CROTCH_STATION
 
 RETURN = 0.006  # share of the way back to the fitted place in a frame: more is swimming, less is drift
 NEIGHBOURS = 1.0  # cells over which shifts are averaged: on plain cloth flow is noisy, and its noise would melt the print
@@ -25,9 +26,10 @@ LARGEST_STEP = 0.12  # stations or half-widths a frame: more is an occlusion or 
 LARGEST_SHIFT = 0.35
 _LEG = np.isin(np.arange(256), [16, 17])
 _CHEST = np.arange(256) == 10
+_TROUSERS = np.arange(256) == 9
 SURFACE = {
     Part.TORSO: UPPER | LOWER | _CHEST,
-    Part.SKIRT: UPPER | LOWER | _LEG,
+    Part.SKIRT: UPPER | LOWER,
     Part.LEFT_SLEEVE: UPPER | BARE_ARM,
     Part.RIGHT_SLEEVE: UPPER | BARE_ARM,
     Part.LEFT_LEG: LOWER | _LEG,
@@ -74,10 +76,17 @@ def lock_to_cloth(
             place = np.dstack([now.material, now.station, now.reach]).astype(np.float32)
             shift = np.zeros((*labels.shape, 2), np.float32)
             if before[k] is not None:
-                shift = _carried(before[k], place, came, SURFACE[now.part][labels] & (np.abs(now.across) < 1.0))
+                shift = _carried(before[k], place, came, _surface(now, labels))
             before[k] = np.dstack([place, shift])
             shifts[k].append(_packed(shift, now, step))
     return shifts
+
+
+def _surface(now: PanelMap, labels: np.ndarray) -> np.ndarray:
+    """[h, w] bool: where the surface that the panel follows is seen. One piece of cloth does not go the two ways of two legs: a
+    skirt follows trousers down to the crotch only."""
+    seen = SURFACE[now.part][labels] & (np.abs(now.across) < 1.0)
+    return seen & ~(_TROUSERS[labels] & (now.station > CROTCH_STATION)) if now.part in (Part.TORSO, Part.SKIRT) else seen
 
 
 def _came(flow: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

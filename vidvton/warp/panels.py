@@ -56,8 +56,9 @@ def _point(garment: Garment, name: str) -> np.ndarray | None:
     return np.array([x, y]) if score > 0 else None
 
 
-def _row_extents(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Rows that the mask touches, its left and right end in each (robust, smoothed along the rows), and which rows are full."""
+def _row_extents(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[int, int]]:
+    """Rows that the mask touches, its left and right end in each (robust, smoothed along the rows), and how many rows down
+    either side goes before it turns into the hem."""
     rows = np.flatnonzero(mask.any(1))
     rows = np.arange(rows[0], rows[-1] + 1)
     left = np.array([np.argmax(mask[r]) if mask[r].any() else -1 for r in rows], np.float64)
@@ -67,14 +68,25 @@ def _row_extents(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, 
         for ends in (left, right):
             ends[empty] = np.interp(rows[empty], rows[~empty], ends[~empty])
     # A rounded hem is the cloth's outline, not its width: the sides go on straight.
-    last = rows >= rows[0] + 0.94 * len(rows)
-    fitted = (rows >= rows[0] + 0.78 * len(rows)) & ~last
-    if fitted.sum() > 4:
-        for ends in (left, right):
-            ends[last] = np.polyval(np.polyfit(rows[fitted], ends[fitted], 1), rows[last])
+    corners = _corner(-left), _corner(right)
+    for ends, corner in zip((left, right), corners):
+        stop = min(corner, int(0.94 * len(rows)))
+        fitted = slice(max(0, stop - max(5, round(0.16 * len(rows)))), stop)
+        if stop > 5:
+            ends[stop:] = np.polyval(np.polyfit(rows[fitted], ends[fitted], 1), rows[stop:])
     width = max(3, len(rows) // 40 * 2 + 1)
     smooth = [cv2.GaussianBlur(e[:, None], (1, width), 0, borderType=cv2.BORDER_REPLICATE)[:, 0] for e in (left, right)]
-    return rows + 0.5, smooth[0], smooth[1], ~empty
+    return rows + 0.5, smooth[0], smooth[1], corners
+
+
+def _corner(reach: np.ndarray) -> int:
+    """The row at which a side, `reach` [R] outwards, turns into the hem: its outermost one in the lower half, where what
+    follows runs inwards flatter than downwards; the number of rows where there is no such corner."""
+    half = len(reach) // 2
+    corner = half + int(np.argmax(reach[half:]))
+    rest = len(reach) - 1 - corner
+    is_hem = rest > 0 and corner > half and reach[corner] - reach[-1] > rest
+    return corner - max(1, len(reach) // 50) if is_hem else len(reach)
 
 
 def _column(garment: Garment, parts: np.ndarray, body: Body) -> tuple[Panel, float]:
@@ -133,10 +145,12 @@ def _length(garment: Garment, natural: float, armpit: float, body: Body) -> tupl
     return armpit + (natural - armpit) * stretch, stretch, False
 
 
-def _panel(part, stations, rows, left, right, scale, hem, tucked=False) -> Panel:
+def _panel(part, stations, rows, left, right, scale, hem, tucked=False, rises=None) -> Panel:
     """A panel from the picture's rows: thinned to at most 64 of them, with one more at either end so that it can be read beyond
-    its edge."""
+    its edge. `rises`: how many pixels higher than in the middle each row lies at the left and right edge."""
     order = np.linspace(0, len(rows) - 1, min(64, len(rows))).round().astype(int)
+    rises = np.zeros((2, len(rows))) if rises is None else np.stack(rises)
+    rises = np.concatenate([[[0], [0]], rises[:, order], rises[:, order[-1:]]], 1)
     stations, rows, left, right = stations[order], rows[order], left[order], right[order]
     step = stations[-1] - stations[-2]
     pitch = rows[-1] - rows[-2]
@@ -145,7 +159,8 @@ def _panel(part, stations, rows, left, right, scale, hem, tucked=False) -> Panel
     rows = np.concatenate([[rows[0] - far * scale], rows, [rows[-1] + far * pitch / max(step, 1e-6)]])
     left, right = (np.concatenate([[e[0]], e, [e[-1]]]) for e in (left, right))
     centre, half = (left + right) / 2, np.maximum((right - left) / 2, 1.0)
-    lattice = np.stack([centre[:, None] + half[:, None] * ACROSS, np.broadcast_to(rows[:, None], (len(rows), len(ACROSS)))], -1)
+    up = np.where(ACROSS < 0, rises[0, :, None], rises[1, :, None]) * ACROSS**2
+    lattice = np.stack([centre[:, None] + half[:, None] * ACROSS, rows[:, None] - up], -1)
     return Panel(part, stations, lattice.astype(np.float32), half / scale, float(hem), tucked)
 
 
@@ -207,12 +222,15 @@ def _body_width(body: Body, station: float) -> float:
 
 
 def _skirt(garment: Garment, parts: np.ndarray, body: Body) -> tuple[Panel, ...]:
-    rows, left, right, _ = _row_extents(parts == Part.SKIRT)
+    rows, left, right, corners = _row_extents(parts == Part.SKIRT)
     waist = _waist_station(body)
     near = slice(0, max(1, len(rows) // 25))
     scale = float(np.median((right - left)[near])) / max(_body_width(body, waist), 0.3)
+    # A flared skirt lies as a sector of a ring: all its pleats are of one length, and worn its hem is level.
+    rises = [(rows - rows[0]) * (1 - corner / len(rows)) for corner in corners]
+    left, right = (np.interp(rows - rise, rows, ends) for rise, ends in zip(rises, (left, right)))
     stations = waist - 0.02 + (rows - rows[0]) / scale
-    return (_panel(Part.SKIRT, stations, rows, left, right, scale, min(stations[-1], 2.55)),)
+    return (_panel(Part.SKIRT, stations, rows, left, right, scale, min(stations[-1], 2.55), rises=rises),)
 
 
 def _trousers(garment: Garment, parts: np.ndarray, body: Body) -> tuple[Panel, ...]:

@@ -18,6 +18,7 @@ FLOOR = 0.05  # added to brightness before dividing: the dark of a black garment
 MERGE = 16.0  # clusters nearer than this are one dye under different light
 MILD = 0.6  # how much of the light read from black cloth is left out: its sheen would burn out a bright garment
 BROAD = 5.0  # working pixels over which the light from black cloth is averaged
+SPARSE = 21  # working pixels around a pixel of which enough must be readable for it to be read
 STRANGE = 20.0  # farther than this from every cluster a pixel is print, not shadow
 _SKIN = BARE_ARM | np.isin(np.arange(256), [10, 16, 17])
 GROUPS = (UPPER, LOWER, _SKIN)
@@ -26,7 +27,8 @@ GROUPS = (UPPER, LOWER, _SKIN)
 @dataclass(frozen=True)
 class Albedo:
     """The shot's flat colours: per group of labels (upper, lower, skin) `centres` [N, 3] as `_dye` gives and `levels` [N],
-    the mean brightness 0-1 of each; `skin` [3] float32 0-1, the skin's usual colour (NaN where none was seen)."""
+    the mean brightness 0-1 of each; `skin` [2, 3] float32 0-1, the skin's usual colour above the waist and on the legs (NaN
+    where no skin was seen at all)."""
 
     centres: tuple[np.ndarray, ...]
     levels: tuple[np.ndarray, ...]
@@ -65,9 +67,12 @@ def learn_albedo(frames: np.ndarray, labels: np.ndarray) -> Albedo:
         nearest = _nearest(points[pick], middle)
         levels.append(np.array([np.median(values[pick][nearest == k]) for k in range(len(middle))], np.float32))
         centres.append(middle)
-    skin_pixels = _SKIN[labels] | (labels == 13)
-    skin = np.median(frames[skin_pixels], axis=0) / 255 if skin_pixels.sum() > 100 else np.full(3, np.nan)
-    return Albedo(tuple(centres), tuple(levels), skin.astype(np.float32))
+    legs = np.isin(labels, (16, 17))
+    upper = _SKIN[labels] & ~legs | (labels == 13)
+    seen = [frames[upper], frames[np.stack([cv2.erode(m.astype(np.uint8), np.ones((3, 3))) > 0 for m in legs])]]
+    skin = [np.median(pixels, axis=0) / 255 if len(pixels) > 100 else np.full(3, np.nan) for pixels in seen]
+    skin = [own if np.isfinite(own).all() else other for own, other in zip(skin, skin[::-1])]
+    return Albedo(tuple(centres), tuple(levels), np.stack(skin).astype(np.float32))
 
 
 def _cluster(points: np.ndarray) -> np.ndarray:
@@ -143,6 +148,9 @@ def shading(frame: np.ndarray, labels: np.ndarray, reader: Reader) -> np.ndarray
             index = cv2.medianBlur(dye[code], 3)
             edges = inside & (cv2.morphologyEx(index, cv2.MORPH_GRADIENT, np.ones((5, 5))) > 0)
             core[edges] = 0
+            # Between stripes hardly a pixel is free of its neighbours' colour: what is left of them tells of dye, not of light.
+            around, left = (cv2.blur(m.astype(np.float32), (SPARSE, SPARSE)) for m in (inside, core))
+            core[left < 0.55 * around] = 0
             # Narrow stripes and checks leave few pixels to read: only broad light is trusted there.
             spread = max(spread, 5.0 * min(1.0, 2 * edges.sum() / inside.sum()))
         # On dark cloth sheen, the camera's grain and the weave are large against the light: on bright cloth they would glitter.

@@ -83,21 +83,16 @@ def solve_body(measure: BodyMeasure, keypoints: np.ndarray, yaw: np.ndarray, *, 
             np.array([_typical(c) for c in measure.cuffs.T]),
             np.array([_typical(c) for c in measure.trouser_hems.T]),
             _typical(np.where(facing[:, 0] > 0.6, measure.shoulder, np.nan)),
-            _bare(measure.arms, measure.arms_trust, measure.cuffs, AVERAGE_ARM),
-            _bare(measure.legs, measure.legs_trust, measure.trouser_hems, BARE_LEG),
+            _bare(measure.slimness[:, 0], AVERAGE_ARM),
+            _bare(measure.slimness[:, 1], BARE_LEG),
         )
 
 
-def _bare(edges: np.ndarray, trust: np.ndarray, cloth_end: np.ndarray, average: np.ndarray) -> np.ndarray:
-    """An average limb's half-widths [S], scaled to what is seen of this person's limbs below the cloth."""
-    with warnings.catch_warnings():  # a limb without cloth in any frame
-        warnings.simplefilter("ignore", RuntimeWarning)
-        usual = np.nan_to_num(np.nanmedian(cloth_end, axis=0))
-    end = np.where(np.isfinite(cloth_end), cloth_end, usual)
-    seen = (trust > 0.5) & (LIMB[None, None, :, None] > end[:, :, None, None] + 0.06) & (LIMB < 1.9)[None, None, :, None]
-    ratio = (np.abs(edges) / average[None, None, :, None])[seen]
-    # Cloth behind an arm that is taken for its outline only ever widens it: the lower third is the limb's own.
-    return average * (np.clip(np.quantile(ratio, 0.33), 0.65, 1.2) if len(ratio) > 5 else 1.0)
+def _bare(slimness: np.ndarray, average: np.ndarray) -> np.ndarray:
+    """An average limb's half-widths [S], scaled to what is seen of this person's bare limbs (`slimness` [T])."""
+    seen = slimness[np.isfinite(slimness)]
+    # Cloth or another limb that is taken for its outline only ever widens it: the lower third is the limb's own.
+    return average * (np.clip(np.quantile(seen, 0.33), 0.65, 1.2) if len(seen) > 2 else 1.0)
 
 
 def steady_joints(keypoints: np.ndarray, visible: np.ndarray, rate: float) -> np.ndarray:

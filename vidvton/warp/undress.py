@@ -28,12 +28,12 @@ def fill(
     (colour [h, w, 3], alpha [h, w]).
 
     `frame` [h, w, 3] uint8, `labels` [h, w], `old` [h, w] bool, `trunk` the new trunk panel's (across, station) [h, w] (None:
-    it has none), `limbs` the bare limbs, `skin` [3] 0-1 the skin's colour, `light`
-    [h, w] the shading factor, `plate` [h, w, 3] uint8 the background where it is known from other frames (None: continued from
+    it has none), `limbs` the bare limbs, `skin` [2, 3] 0-1 the skin's colour above
+    the waist and on the legs, `light` [h, w] the shading factor, `plate` [h, w, 3] uint8 the background where it is known from other frames (None: continued from
     around)."""
     rim = cv2.dilate(old.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))) > 0
     picture = _surroundings(frame, labels, old, rim, plate)
-    tone = (skin * 255)[None, None] * _soft_light(light)[..., None]
+    tone, legs = (colour * 255 * _soft_light(light)[..., None] for colour in skin)
     if trunk is not None:
         # At the old garment's rim what lies beside it goes on; skin is for what lies deeper.
         deep = step_between(cv2.distanceTransform(old.astype(np.uint8), cv2.DIST_L2, 3), 0.5, 2.5)
@@ -52,7 +52,7 @@ def fill(
         if share.max() < 0.02:
             continue
         # A limb is round: it darkens towards its sides.
-        colour = tone * (1.0 - 0.16 * np.minimum(limb.across, 1) ** 3)[..., None]
+        colour = (tone if is_arm else legs) * (1.0 - 0.16 * np.minimum(limb.across, 1) ** 3)[..., None]
         picture += (colour - picture) * share[..., None]
         if is_arm and limb.near <= 0:
             # Down to the new sleeve's end the arm is covered: by the sleeve, or at the shoulder by the trunk's cloth.
