@@ -53,7 +53,8 @@ def test_a_limb_is_as_wide_as_what_is_seen_below_the_cloth(beside):
     for side, x in ((0, 70 + beside), (1, 130 - beside)):  # the bone may lie beside the middle
         for y in range(160, 410):
             half = ratio * np.interp((y - 160) / 125, LIMB, BARE_LEG) * torso_unit(points[:, :2])
-            labels[y, round(x - half) : round(x + half)] = CIHP_LABELS.index("pants" if y < 340 else ("left_leg", "right_leg")[side])
+            name = "pants" if y < 340 else ("left_leg", "right_leg")[side]
+            labels[y, round(x - half) : round(x + half)] = CIHP_LABELS.index(name)
     measured = measure_frame(points, labels, True).slimness[0]
     assert np.isnan(measured[0]), "no bare arm is to be seen"
     assert measured[1] == pytest.approx(ratio, abs=0.08)

@@ -40,7 +40,7 @@ FRONT = np.interp(COLUMN, [-0.4, 0.05, 0.3, 0.65, 1.05, 1.3, 1.8, 2.6], [0.16, 0
 SIDE = np.interp(COLUMN, [-0.4, 0.05, 0.3, 0.65, 1.05, 1.3, 1.8, 2.6], [0.14, 0.20, 0.24, 0.22, 0.26, 0.22, 0.15, 0.15])
 AVERAGE_ARM = np.interp(LIMB, [0, 0.3, 1, 2], [0.12, 0.105, 0.085, 0.06])
 AVERAGE_LEG = np.interp(LIMB, [0, 0.4, 1, 1.4, 2], [0.20, 0.19, 0.125, 0.12, 0.08])
-BARE_LEG = np.interp(LIMB, [0, 0.4, 1, 1.3, 1.6, 1.8, 2], [0.19, 0.17, 0.115, 0.112, 0.085, 0.066, 0.062])
+BARE_LEG = np.interp(LIMB, [0, 0.4, 1, 1.3, 1.6, 1.8, 2], [0.19, 0.17, 0.115, 0.110, 0.079, 0.064, 0.062])
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ class BodyMeasure:
     `edges` [T, K, 2] signed offsets in torso lengths; `arms`, `legs` [T, 2, S, 2] likewise for the person's left and right limb;
     `*_trust` 0-1 of the same shapes; `hem` and `waist` [T] the stations where the old top ends and the old lower garment
     begins, NaN where unseen; `cuffs` [T, 2] the arm stations where the old sleeves end, `trouser_hems` [T, 2] likewise on the
-    legs; `slimness` [T, 2] how wide bare arms and bare legs are against average ones, NaN where none is seen; `unit` [T] the torso
-    length in pixels; `visible` [T] bool.
+    legs; `slimness` [T, 2] how wide bare arms and bare legs are against average ones, NaN where none is seen; `unit` [T] the
+    torso length in pixels; `visible` [T] bool.
     """
 
     edges: np.ndarray

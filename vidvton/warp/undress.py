@@ -6,8 +6,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from vidvton.warp.body import BARE_ARM, LOWER, UPPER
-from vidvton.warp.layers import BACKGROUND, HEAD, SKIN_OF_TRUNK, SLEEVES, Dressing, Limb, soften, step_between
+from vidvton.warp.body import LOWER, UPPER
+from vidvton.warp.layers import BACKGROUND, LEGS_BARE, SKIN_OF_TRUNK, SLEEVES, Dressing, Limb, soften, step_between
 from vidvton.warp.texture import continue_colours
 
 SKIN_START = 0.15  # station from which on a bare arm lies before the trunk's cloth
@@ -28,8 +28,8 @@ def fill(
     (colour [h, w, 3], alpha [h, w]).
 
     `frame` [h, w, 3] uint8, `labels` [h, w], `old` [h, w] bool, `trunk` the new trunk panel's (across, station) [h, w] (None:
-    it has none), `limbs` the bare limbs, `skin` [2, 3] 0-1 the skin's colour above
-    the waist and on the legs, `light` [h, w] the shading factor, `plate` [h, w, 3] uint8 the background where it is known from other frames (None: continued from
+    it has none), `limbs` the bare limbs, `skin` [2, 3] 0-1 the skin's colour above the waist and on the legs, `light` [h, w] the
+    shading factor, `plate` [h, w, 3] uint8 the background where it is known from other frames (None: continued from
     around)."""
     rim = cv2.dilate(old.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))) > 0
     picture = _surroundings(frame, labels, old, rim, plate)
@@ -48,7 +48,7 @@ def fill(
         shape = (
             step_between(limb.across, 1.08, 0.92) * step_between(limb.station, -0.05, 0.1) * step_between(limb.station, 2.12, 2.0)
         )
-        share = shape * cloth
+        share = shape * (cloth if is_arm else soften(rim))  # legs go on under the rim, where the old hem's shadow was
         if share.max() < 0.02:
             continue
         # A limb is round: it darkens towards its sides.
@@ -102,5 +102,6 @@ def _soft_light(light: np.ndarray) -> np.ndarray:
 
 
 def kept_in_front(labels: np.ndarray) -> np.ndarray:
-    """[h, w] bool: head, hands, arms: never to be overwritten by what fills the old garment's place."""
-    return HEAD[labels] | BARE_ARM[labels] | (~UPPER[labels] & ~LOWER[labels] & ~BACKGROUND[labels] & ~SKIN_OF_TRUNK[labels])
+    """[h, w] bool: head, hands, arms, shoes and things: never to be overwritten by what fills the old garment's place. Skin of
+    trunk and legs is not among them: the old hem's dark rim lies on it."""
+    return ~(UPPER | LOWER | BACKGROUND | SKIN_OF_TRUNK | LEGS_BARE)[labels]
