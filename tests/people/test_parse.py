@@ -73,6 +73,16 @@ def test_hand_across_the_chest_is_arm():
     assert (found[hand] == LABEL["left_arm"]).mean() > 0.95
 
 
+def test_trousers_stay_trousers_where_the_hips_are_taken_for_lower():
+    """From the side the joints of the hips lie lower on the cloth than from the front: colour must decide at the waist."""
+    frames, pose, silhouettes, labels = clip(8)
+    appearance = learn_appearance(frames[:4], pose.window(0, 4), silhouettes[:4])
+    low = pose.keypoints.clone()
+    low[:, [23, 24], 1] += 0.16 * 78
+    found = parse_frames(frames, track(low.numpy()), silhouettes, appearance).numpy()
+    assert iou(found == LABEL["pants"], labels == LABEL["pants"]) > 0.88
+
+
 def test_labels_hold_still_while_the_picture_does():
     frames, pose, silhouettes, _ = clip(1)
     rng = np.random.default_rng(5)

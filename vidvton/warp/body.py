@@ -21,6 +21,10 @@ ARMS = ((11, 13, 15), (12, 14, 16))  # the person's left, right: shoulder, elbow
 LEGS = ((23, 25, 27), (24, 26, 28))
 SLOPE = 0.6
 REACH, STEPS = 1.1, 81  # how far a scan goes to either side in torso lengths, and in how many steps
+SLEEVE, BARE = (
+    0.2,
+    0.12,
+)  # torso lengths from an arm's bone within which an edge may be the arm's: on its far side, on its near side
 TOP, ARMPIT = 0.05, 0.32  # between these stations the column's edge runs from the shoulder seam to the armpit
 
 _id = {name: k for k, name in enumerate(CIHP_LABELS)}
@@ -173,16 +177,18 @@ def _scan(labels: np.ndarray, centres: np.ndarray, across: np.ndarray, unit: flo
     return np.stack(offsets, -1), np.stack(trust, -1)
 
 
-def _distance_to_arms(points: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
-    """Pixels from `points` [..., 2] to the nearest arm bone, shoulders themselves left out."""
-    best = np.full(points.shape[:-1], np.inf)
+def _from_arms(points: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
+    """[..., 2] pixels to `points` [..., 2] from the nearest place on an arm bone, shoulders themselves left out."""
+    best = np.full(points.shape, np.inf)
     for joints in ARMS:
         knots = keypoints[list(joints)]
         start = knots[0] + (knots[1] - knots[0]) * 0.25
         for a, b in ((start, knots[1]), (knots[1], knots[2])):
             along = b - a
             share = np.clip(((points - a) @ along) / max(along @ along, 1e-6), 0, 1)
-            best = np.minimum(best, np.linalg.norm(points - (a + share[..., None] * along), axis=-1))
+            way = points - (a + share[..., None] * along)
+            nearer = np.linalg.norm(way, axis=-1) < np.linalg.norm(best, axis=-1)
+            best = np.where(nearer[..., None], way, best)
     return best
 
 
@@ -235,7 +241,10 @@ def measure_frame(keypoints: np.ndarray, labels: np.ndarray, visible: bool) -> B
     centres, across = column_axis(points)
     edges, trust = _scan(labels, centres, across, unit, TRUNK, COVER)
     at = centres[:, None] + across[:, None] * edges[..., None] * unit
-    near_arm = _distance_to_arms(at, points) < 0.12 * unit
+    way = _from_arms(at, points)
+    outwards = (way * across[:, None]).sum(-1) * [-1, 1]
+    # A sleeve of the trunk's cloth ends the scan at its far side: then the arm's bone lies within.
+    near_arm = np.linalg.norm(way, axis=-1) < np.where(outwards > 0, SLEEVE, BARE) * unit
     trust = trust * np.where(near_arm, 0.02, 1.0)
     hem, waist = _boundaries(labels, centres, across, edges, unit)
     arms, arms_trust, cuffs = _limbs(labels, points, unit, ARMS, UPPER | BARE_ARM, UPPER)

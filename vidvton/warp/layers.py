@@ -141,15 +141,19 @@ def step_between(values: np.ndarray, low: float | np.ndarray, high: float | np.n
     return share * share * (3 - 2 * share)
 
 
-def old_cloth(labels: np.ndarray, category: str, column_station: np.ndarray | None, waist: float) -> np.ndarray:
-    """[h, w] bool: pixels of what `category` replaces. A dress belongs to a top above the `waist` station and to a skirt below
-    it."""
+def old_cloth(
+    labels: np.ndarray, category: str, column_station: np.ndarray | None, waist: float, arms: Sequence[Limb] = ()
+) -> np.ndarray:
+    """[h, w] bool: pixels of what `category` replaces. A dress belongs to a top above the `waist` station and on the `arms`, and
+    to a skirt below it."""
     dress = labels == _id["dress"]
     if category == "full":
         return UPPER[labels] | LOWER[labels]
     if not dress.any() or column_station is None:
         return UPPER[labels] if category == "upper" else LOWER[labels] | dress
     above = column_station < waist
+    for arm in arms:
+        above |= (arm.across < 1.6) & (arm.station > 0.2)
     return (UPPER[labels] & (~dress | above)) if category == "upper" else LOWER[labels] | (dress & ~above)
 
 
@@ -197,6 +201,8 @@ def panel_layer(
     allow *= step_between(station, hem + 0.30, hem + 0.18)
     rim = soften(cv2.dilate(old.astype(np.uint8), np.ones((3, 3))))
     cover = _domain(m, hem, dressing.sleeve_ends, across, station, arms) * rim
+    if m.part == Part.TORSO:
+        beside = _off_bare_arms(dressing, across, station, arms)
     if beside is not None:
         allow, cover = allow * beside, cover * beside
     box = canvas.extent(np.maximum(allow, cover))
@@ -265,6 +271,19 @@ def _beside_trunk(m: PanelMap, column: np.ndarray | None, arms: list[Limb]) -> n
     arm = next(a for a in arms if a.part == m.part)
     before = step_between(arm.across, 1.2, 1.0) * step_between(arm.station, 0.40, 0.60)
     return 1 - step_between(column, 1.02, 0.9) * (1 - before)
+
+
+def _off_bare_arms(dressing: Dressing, across: np.ndarray, station: np.ndarray, arms: list[Limb]) -> np.ndarray | None:
+    """[h, w] 0-1: where the trunk of a garment without sleeves may be seen: above the hips not on the arms beside it, even where
+    old sleeves hide how far the trunk goes. None where there are sleeves."""
+    bare = [arm for arm in arms if arm.part not in dressing.sleeve_ends]
+    if not bare:
+        return None
+    share = np.ones_like(across)
+    for arm in bare:
+        on_arm = step_between(arm.across, 1.3, 1.05) * step_between(arm.station, 0.08, 0.25)
+        share *= 1 - on_arm * step_between(across, 0.72, 0.88) * step_between(station, 0.85, 0.7)
+    return share
 
 
 def _lookup(texture: Texture, at: Sequence[np.ndarray], back: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

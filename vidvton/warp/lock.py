@@ -24,6 +24,8 @@ NEIGHBOURS = 1.0  # cells over which shifts are averaged: on plain cloth flow is
 FAINT = 0.02  # weight of what was there before against what is seen around
 LARGEST_STEP = 0.12  # stations or half-widths a frame: more is an occlusion or a wrong flow
 LARGEST_SHIFT = 0.35
+BREAST = 0.15  # station below which a top shows no skin
+WAKE = 2  # cells around what passes before the cloth in which flow is not believed
 _LEG = np.isin(np.arange(256), [16, 17])
 _CHEST = np.arange(256) == 10
 _TROUSERS = np.arange(256) == 9
@@ -36,6 +38,10 @@ SURFACE = {
     Part.RIGHT_LEG: LOWER | _LEG,
 }
 """Labels whose motion a panel follows: the old cloth, and the skin that the new one may cover."""
+
+
+PASSING = BARE_ARM | np.isin(np.arange(256), [2, 11, 13])
+SLEEVES = (Part.LEFT_SLEEVE, Part.RIGHT_SLEEVE)
 
 
 @dataclass(frozen=True)
@@ -69,14 +75,17 @@ def lock_to_cloth(
     """
     shifts: list[list[Shift | None]] = [[] for _ in panels]
     before: list[np.ndarray | None] = [None] * len(panels)
+    was: list[np.ndarray | bool] = [False] * len(panels)
     for t, (flow, labels) in enumerate(motion):
         came = _came(flow / step)
         for k, panel in enumerate(panels):
             now = map_panel(panel, t, float(yaw[t]), labels.shape, step=step)
             place = np.dstack([now.material, now.station, now.reach]).astype(np.float32)
             shift = np.zeros((*labels.shape, 2), np.float32)
+            wake = _wake(now, labels)
             if before[k] is not None:
-                shift = _carried(before[k], place, came, _surface(now, labels))
+                shift = _carried(before[k], place, came, _surface(now, labels) & ~(wake | was[k]))
+            was[k] = wake
             before[k] = np.dstack([place, shift])
             shifts[k].append(_packed(shift, now, step))
     return shifts
@@ -87,6 +96,14 @@ def _surface(now: PanelMap, labels: np.ndarray) -> np.ndarray:
     skirt follows trousers down to the crotch only."""
     seen = SURFACE[now.part][labels] & (np.abs(now.across) < 1.0)
     return seen & ~(_TROUSERS[labels] & (now.station > CROTCH_STATION)) if now.part in (Part.TORSO, Part.SKIRT) else seen
+
+
+def _wake(now: PanelMap, labels: np.ndarray) -> np.ndarray:
+    """[h, w] bool: where something passes before the panel, and around it: flow is smooth, and there it is that thing's."""
+    if now.part in SLEEVES:
+        return np.zeros(labels.shape, bool)
+    passing = PASSING[labels] | (_CHEST[labels] & (now.station > BREAST))  # skin before the breast is a hand
+    return cv2.dilate(passing.astype(np.uint8), np.ones((2 * WAKE + 1,) * 2)) > 0
 
 
 def _came(flow: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -105,7 +122,8 @@ def _carried(before: np.ndarray, place: np.ndarray, came: tuple[np.ndarray, np.n
     slip = then - place[..., :2]
     seen = surface & (place[..., 2] > 0.9) & (reach > 0.9) & (np.abs(slip).max(-1) < LARGEST_STEP)
     weight = seen.astype(np.float32)
-    held = (slip + had) * (weight * np.float32(1 - RETURN))[..., None]
+    back = RETURN + 0.04 * np.minimum(1, np.abs(slip + had).max(-1) / 0.15) ** 2
+    held = (slip + had) * (weight * (1 - back).astype(np.float32))[..., None]
     last = before[..., 3:] * np.float32(0.95)  # what was there: a weak opinion where nothing is seen
     spread = cv2.GaussianBlur(weight, (0, 0), NEIGHBOURS)[..., None]
     near = (cv2.GaussianBlur(held, (0, 0), NEIGHBOURS) + FAINT * last) / (spread + FAINT)

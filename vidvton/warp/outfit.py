@@ -114,9 +114,9 @@ class Outfit:
         station = across = None
         if trunk is not None:
             station, across = enlarge(trunk.station, labels.shape), enlarge(np.abs(trunk.across), labels.shape)
-        old = old_cloth(labels, wear.dressing.category, station, wear.dressing.waist)
-        under, under_alpha, bare = self._undress(wear, frame, labels, old, light, trunk, limb_maps, scene)
         arms = [_limb(m, labels.shape) for m in limb_maps if m.part in SLEEVES]
+        old = old_cloth(labels, wear.dressing.category, station, wear.dressing.waist, arms)
+        under, under_alpha, bare = self._undress(wear, frame, labels, old, light, trunk, limb_maps, scene)
         order = draw_order(maps)
         hems = [f.panel.hem for f in wear.fitted]
         layers = [panel_layer(maps[i], hems[i], wear.dressing, labels, old, across, arms, canvas, step) for i in order]
