@@ -16,6 +16,7 @@ from vidvton.warp.grid import extend, invert_lattice, pixel_centres, polish_inve
 from vidvton.warp.panels import ACROSS, Panel
 
 TRUNK_DEPTH = 0.62  # a trunk's depth against its width
+MARGIN = 6  # cells around a panel in which its map is still continued
 OUTSIDE = 9.0  # `across` where a panel does not reach
 
 
@@ -51,11 +52,16 @@ def map_panel(
     """The panel of frame `t` on a raster of (h, w) `size`; `offset` [h, w, 2] shifts the cloth in (across, station)."""
     panel = fitted.panel
     nodes = fitted.nodes(t)
+    top, bottom, left, right = window = _around(nodes, size, step)
+    if offset is not None:
+        offset = offset[top:bottom, left:right]
+    origin = (left * step, top * step)
+    here = (bottom - top, right - left)
     rows, columns = np.arange(len(fitted.stations)), np.arange(len(WIDE))
-    index, weight = invert_lattice(nodes, np.stack(np.meshgrid(columns, rows), -1), size, step=step)
+    index, weight = invert_lattice(nodes - origin, np.stack(np.meshgrid(columns, rows), -1), here, step=step)
     index, known = extend(index, weight)
     if not panel.is_bare:  # a bare limb carries no print
-        index = polish_inverse(nodes, index, pixel_centres(size, step=step), rounds=1)
+        index = polish_inverse(nodes, index, pixel_centres(here, step=step, origin=origin), rounds=1)
     across = np.where(known, np.interp(index[..., 0], columns, WIDE), OUTSIDE)
     station = np.interp(index[..., 1], rows, fitted.stations)
     turn = _turn(panel, across, station, fitted, t) + _seen_turn(panel, station, yaw)
@@ -69,8 +75,29 @@ def map_panel(
     if offset is not None:
         place, height = material + offset[..., 0], station + offset[..., 1]
     read = read_lattice(panel, place, height)
-    material, share = material.astype(np.float32), share.astype(np.float32)
-    return PanelMap(panel.part, read, back, across, station, share, material, np.clip(weight * 4, 0, 1), float(fitted.near[t]))
+    reach = np.clip(weight * 4, 0, 1)
+    values = (a.astype(np.float32) for a in (read, back, across, station, share, material, reach))
+    read, back, across, station, share, material, reach = (_whole(a, window, size) for a in values)
+    beyond = np.ones(size, bool)
+    beyond[top:bottom, left:right] = False
+    across[beyond], reach[beyond] = OUTSIDE, 0
+    return PanelMap(panel.part, read, back, across, station, share, material, reach, float(fitted.near[t]))
+
+
+def _around(nodes: np.ndarray, size: tuple[int, int], step: float) -> tuple[int, int, int, int]:
+    """(top, bottom, left, right) in cells: the part of the raster that a lattice reaches, with a margin; never empty."""
+    ends = []
+    for axis, count in ((1, size[0]), (0, size[1])):
+        low, high = nodes[..., axis].min() / step - MARGIN, nodes[..., axis].max() / step + MARGIN
+        low = int(np.clip(np.floor(low), 0, max(count - 2, 0)))
+        ends += [low, int(np.clip(np.ceil(high), min(low + 2, count), count))]
+    return tuple(ends)
+
+
+def _whole(values: np.ndarray, window: tuple[int, int, int, int], size: tuple[int, int]) -> np.ndarray:
+    """`values` of a window of the raster on all of it, continued from the window's border."""
+    top, bottom, left, right = window
+    return cv2.copyMakeBorder(values, top, size[0] - bottom, left, size[1] - right, cv2.BORDER_REPLICATE)
 
 
 def _turn(panel: Panel, across: np.ndarray, station: np.ndarray, fitted: FittedPanel, t: int) -> np.ndarray:

@@ -137,8 +137,13 @@ def soften(mask: np.ndarray, spread: float = 0.8) -> np.ndarray:
 
 def step_between(values: np.ndarray, low: float | np.ndarray, high: float | np.ndarray) -> np.ndarray:
     """0 below `low`, 1 above `high`, smooth in between (low > high turns it round)."""
-    share = np.clip((values - low) / (high - low), 0, 1)
-    return share * share * (3 - 2 * share)
+    share = np.subtract(values, low)
+    share /= high - low
+    np.clip(share, 0, 1, out=share)
+    rest = 3 - 2 * share
+    share *= share
+    share *= rest
+    return share
 
 
 def old_cloth(
