@@ -284,11 +284,11 @@ def _off_bare_arms(dressing: Dressing, across: np.ndarray, station: np.ndarray, 
     bare = [arm for arm in arms if arm.part not in dressing.sleeve_ends]
     if not bare:
         return None
-    share = np.ones_like(across)
+    beyond = step_between(across, 0.98, 1.06) * step_between(station, 0.1, 0.25)
     for arm in bare:
         on_arm = step_between(arm.across, 1.3, 1.05) * step_between(arm.station, 0.08, 0.25)
-        share *= 1 - on_arm * step_between(across, 0.72, 0.88) * step_between(station, 0.85, 0.7)
-    return share
+        beyond = np.maximum(beyond, on_arm * step_between(across, 0.72, 0.88))
+    return 1 - beyond * step_between(station, 0.85, 0.7)
 
 
 def _lookup(texture: Texture, at: Sequence[np.ndarray], back: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -19,6 +19,7 @@ MERGE = 16.0  # clusters nearer than this are one dye under different light
 MILD = 0.6  # how much of the light read from black cloth is left out: its sheen would burn out a bright garment
 BROAD = 5.0  # working pixels over which the light from black cloth is averaged
 SPARSE = 21  # working pixels around a pixel of which enough must be readable for it to be read
+ALIKE, ENOUGH = 15.0, 100  # hues nearer than this are one skin; pixels of which a colour may be read
 STRANGE = 20.0  # farther than this from every cluster a pixel is print, not shadow
 _SKIN = BARE_ARM | np.isin(np.arange(256), [10, 16, 17])
 GROUPS = (UPPER, LOWER, _SKIN)
@@ -67,12 +68,27 @@ def learn_albedo(frames: np.ndarray, labels: np.ndarray) -> Albedo:
         nearest = _nearest(points[pick], middle)
         levels.append(np.array([np.median(values[pick][nearest == k]) for k in range(len(middle))], np.float32))
         centres.append(middle)
-    legs = np.isin(labels, (16, 17))
-    upper = _SKIN[labels] & ~legs | (labels == 13)
-    seen = [frames[upper], frames[np.stack([cv2.erode(m.astype(np.uint8), np.ones((3, 3))) > 0 for m in legs])]]
-    skin = [np.median(pixels, axis=0) / 255 if len(pixels) > 100 else np.full(3, np.nan) for pixels in seen]
-    skin = [own if np.isfinite(own).all() else other for own, other in zip(skin, skin[::-1])]
-    return Albedo(tuple(centres), tuple(levels), np.stack(skin).astype(np.float32))
+    skin = _skin(frames, labels)
+    return Albedo(tuple(centres), tuple(levels), skin)
+
+
+def _skin(frames: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """[2, 3] float32 0-1: the usual colour of the skin of the arms and of the legs; NaN where no skin is seen.
+
+    What is taken for a hand may be a bag: of the arms those pixels count that are of the face's hue."""
+    core = np.stack([cv2.erode(_SKIN[m].astype(np.uint8), np.ones((3, 3))) > 0 for m in labels])
+    head, arms, legs = (np.isin(labels, names) for names in ((10, 13), (14, 15), (16, 17)))
+    tones = []
+    for pixels in (frames[head], frames[head | arms], frames[core & legs]):
+        tones.append(np.median(pixels, axis=0) if len(pixels) > ENOUGH else np.full(3, np.nan))
+    face, either, legs = tones
+    if np.isfinite(face).all() and (core & arms).any():
+        of_arms = frames[core & arms]
+        alike = np.linalg.norm(_dye(of_arms)[:, 1:] - _dye(face)[1:], axis=1) < ALIKE
+        if alike.sum() > ENOUGH:
+            either = np.median(of_arms[alike], axis=0)
+    pair = [either if np.isfinite(either).all() else legs, legs if np.isfinite(legs).all() else either]
+    return np.stack(pair).astype(np.float32) / 255
 
 
 def _cluster(points: np.ndarray) -> np.ndarray:
