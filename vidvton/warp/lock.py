@@ -122,8 +122,7 @@ def _carried(before: np.ndarray, place: np.ndarray, came: tuple[np.ndarray, np.n
     slip = then - place[..., :2]
     seen = surface & (place[..., 2] > 0.9) & (reach > 0.9) & (np.abs(slip).max(-1) < LARGEST_STEP)
     weight = seen.astype(np.float32)
-    back = RETURN + 0.04 * np.minimum(1, np.abs(slip + had).max(-1) / 0.15) ** 2
-    held = (slip + had) * (weight * (1 - back).astype(np.float32))[..., None]
+    held = (slip + had) * (weight * np.float32(1 - RETURN))[..., None]
     last = before[..., 3:] * np.float32(0.95)  # what was there: a weak opinion where nothing is seen
     spread = cv2.GaussianBlur(weight, (0, 0), NEIGHBOURS)[..., None]
     near = (cv2.GaussianBlur(held, (0, 0), NEIGHBOURS) + FAINT * last) / (spread + FAINT)
