@@ -18,7 +18,8 @@ FLOOR = 0.05  # added to brightness before dividing: the dark of a black garment
 MERGE = 16.0  # clusters nearer than this are one dye under different light
 MILD = 0.6  # how much of the light read from black cloth is left out: its sheen would burn out a bright garment
 BROAD = 5.0  # working pixels over which the light from black cloth is averaged
-SPARSE = 21  # working pixels around a pixel of which enough must be readable for it to be read
+STARK = 0.25  # difference of brightness between two dyes that makes a stripe
+SPARSE, CROWDED = 21, 0.4  # working pixels around a pixel, and the share of stripes among them from which it is not read
 ALIKE, ENOUGH = 15.0, 100  # hues nearer than this are one skin; pixels of which a colour may be read
 STRANGE = 20.0  # farther than this from every cluster a pixel is print, not shadow
 _SKIN = BARE_ARM | np.isin(np.arange(256), [10, 16, 17])
@@ -165,8 +166,9 @@ def shading(frame: np.ndarray, labels: np.ndarray, reader: Reader) -> np.ndarray
             edges = inside & (cv2.morphologyEx(index, cv2.MORPH_GRADIENT, np.ones((5, 5))) > 0)
             core[edges] = 0
             # Between stripes hardly a pixel is free of its neighbours' colour: what is left of them tells of dye, not of light.
-            around, left = (cv2.blur(m.astype(np.float32), (SPARSE, SPARSE)) for m in (inside, core))
-            core[left < 0.55 * around] = 0
+            stark = inside & (cv2.morphologyEx(level[code], cv2.MORPH_GRADIENT, np.ones((5, 5))) > STARK)
+            around, between = (cv2.blur(m.astype(np.float32), (SPARSE, SPARSE)) for m in (inside, stark))
+            core[between > CROWDED * around] = 0
             # Narrow stripes and checks leave few pixels to read: only broad light is trusted there.
             spread = max(spread, 5.0 * min(1.0, 2 * edges.sum() / inside.sum()))
         # On dark cloth sheen, the camera's grain and the weave are large against the light: on bright cloth they would glitter.
