@@ -122,6 +122,30 @@ def test_two_processes_train_what_one_does_up_to_rounding(unbroken, tmp_path):
 
 
 @pytest.mark.slow
+def test_accelerate_launch_trains_the_same_weights(unbroken, tmp_path):
+    config, whole = unbroken
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1", "--num_machines", "1"]
+    command += ["--mixed_precision", "no", "--dynamo_backend", "no", "-m", "vidvton", "train", str(config)]
+    done = subprocess.run(
+        [*command, "--out", str(tmp_path / "run"), "-q"], capture_output=True, text=True,
+        env=os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads()), "PYTHONPATH": str(ROOT)}, timeout=220,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert largest_difference(tensors(whole), tensors(tmp_path / "run")) < 1e-6
+
+
+@pytest.mark.slow
+def test_a_compiled_network_learns_the_same_up_to_rounding(tmp_path):
+    first = RUN[: RUN.index("  - {name: halved")].replace("accumulate: 2", "accumulate: 1")
+    for name, text in (("plain", first), ("compiled", first + "compile: true\n")):
+        run(write_run(tmp_path / name, text), tmp_path / name / "run")
+    plain, compiled = (tmp_path / name / "run" for name in ("plain", "compiled"))
+    assert largest_difference(tensors(plain), tensors(compiled)) < 1e-4
+    for (_, one), (_, two) in zip(losses(plain), losses(compiled)):
+        assert one == pytest.approx(two, rel=1e-3)
+
+
+@pytest.mark.slow
 def test_weights_split_over_two_processes_go_on_in_one_and_in_two(unbroken, tmp_path):
     config, whole = unbroken
     short = config.with_name("short.yaml")
