@@ -133,7 +133,8 @@ def _settle_in() -> None:
     os.setsid()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    os.environ["VIDVTON_WORKERS"] = "1"
+    # A render that a job starts keeps to one core too: threads that wait for each other's cores cost it most of its time.
+    os.environ["VIDVTON_WORKERS"] = os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
 
 

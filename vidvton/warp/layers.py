@@ -19,19 +19,19 @@ from vidvton.warp.texture import Texture
 _id = {name: k for k, name in enumerate(CIHP_LABELS)}
 
 
-def _table(*names: str) -> np.ndarray:
+def labelled(*names: str) -> np.ndarray:
     return np.isin(np.arange(256), [_id[n] for n in names])
 
 
-HEAD = _table("hat", "hair", "sunglasses", "face")
-SKIN_OF_TRUNK = _table("torso_skin")
-BACKGROUND = _table("background")
-LEGS_BARE = _table("left_leg", "right_leg", "socks")
+HEAD = labelled("hat", "hair", "sunglasses", "face")
+SKIN_OF_TRUNK = labelled("torso_skin")
+BACKGROUND = labelled("background")
+LEGS_BARE = labelled("left_leg", "right_leg", "socks")
 DRESS = _id["dress"]
-SHOES = _table("left_shoe", "right_shoe")
+SHOES = labelled("left_shoe", "right_shoe")
 SLEEVES = (Part.LEFT_SLEEVE, Part.RIGHT_SLEEVE)
 TROUSER_LEGS = (Part.LEFT_LEG, Part.RIGHT_LEG)
-OWN_ARM = {Part.LEFT_SLEEVE: _table("left_arm"), Part.RIGHT_SLEEVE: _table("right_arm")}
+OWN_ARM = {Part.LEFT_SLEEVE: labelled("left_arm"), Part.RIGHT_SLEEVE: labelled("right_arm")}
 RIM = 1.35  # how far beyond a panel's outline (in half-widths) old cloth still counts as its own
 
 
@@ -236,7 +236,7 @@ def _allowed(m: PanelMap, dressing: Dressing, labels: np.ndarray, across: np.nda
     elif dressing.category == "upper":
         seen = (UPPER | SKIN_OF_TRUNK)[labels] if dressing.tucked else (UPPER | SKIN_OF_TRUNK | LOWER)[labels]
     else:
-        worn = LOWER | LEGS_BARE | SKIN_OF_TRUNK | (UPPER if dressing.category == "full" else _table("dress"))
+        worn = LOWER | LEGS_BARE | SKIN_OF_TRUNK | (UPPER if dressing.category == "full" else labelled("dress"))
         # Below the hips cloth hangs free of the body.
         free = station > 0.9 if m.part in (Part.TORSO, Part.SKIRT) else np.ones(labels.shape, bool)
         seen = worn[labels] | (BACKGROUND[labels] & free)

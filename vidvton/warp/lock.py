@@ -17,6 +17,7 @@ from vidvton.values import Part
 from vidvton.warp.body import BARE_ARM, LOWER, UPPER
 from vidvton.warp.drape import PanelMap, map_panel
 from vidvton.warp.fit import FittedPanel
+from vidvton.warp.layers import HEAD, LEGS_BARE, SKIN_OF_TRUNK, SLEEVES, labelled
 from vidvton.warp.panels import CROTCH_STATION
 
 RETURN = 0.006  # share of the way back to the fitted place in a frame: more is swimming, less is drift
@@ -26,22 +27,17 @@ LARGEST_STEP = 0.12  # stations or half-widths a frame: more is an occlusion or 
 LARGEST_SHIFT = 0.35
 BREAST = 0.15  # station below which a top shows no skin
 WAKE = 2  # cells around what passes before the cloth in which flow is not believed
-_LEG = np.isin(np.arange(256), [16, 17])
-_CHEST = np.arange(256) == 10
-_TROUSERS = np.arange(256) == 9
+PASSING = BARE_ARM | HEAD | labelled("scarf")
+TROUSERS = labelled("pants")
 SURFACE = {
-    Part.TORSO: UPPER | LOWER | _CHEST,
+    Part.TORSO: UPPER | LOWER | SKIN_OF_TRUNK,
     Part.SKIRT: UPPER | LOWER,
     Part.LEFT_SLEEVE: UPPER | BARE_ARM,
     Part.RIGHT_SLEEVE: UPPER | BARE_ARM,
-    Part.LEFT_LEG: LOWER | _LEG,
-    Part.RIGHT_LEG: LOWER | _LEG,
+    Part.LEFT_LEG: LOWER | LEGS_BARE,
+    Part.RIGHT_LEG: LOWER | LEGS_BARE,
 }
 """Labels whose motion a panel follows: the old cloth, and the skin that the new one may cover."""
-
-
-PASSING = BARE_ARM | np.isin(np.arange(256), [2, 11, 13])
-SLEEVES = (Part.LEFT_SLEEVE, Part.RIGHT_SLEEVE)
 
 
 @dataclass(frozen=True)
@@ -95,14 +91,14 @@ def _surface(now: PanelMap, labels: np.ndarray) -> np.ndarray:
     """[h, w] bool: where the surface that the panel follows is seen. One piece of cloth does not go the two ways of two legs: a
     skirt follows trousers down to the crotch only."""
     seen = SURFACE[now.part][labels] & (np.abs(now.across) < 1.0)
-    return seen & ~(_TROUSERS[labels] & (now.station > CROTCH_STATION)) if now.part in (Part.TORSO, Part.SKIRT) else seen
+    return seen & ~(TROUSERS[labels] & (now.station > CROTCH_STATION)) if now.part in (Part.TORSO, Part.SKIRT) else seen
 
 
 def _wake(now: PanelMap, labels: np.ndarray) -> np.ndarray:
     """[h, w] bool: where something passes before the panel, and around it: flow is smooth, and there it is that thing's."""
     if now.part in SLEEVES:
         return np.zeros(labels.shape, bool)
-    passing = PASSING[labels] | (_CHEST[labels] & (now.station > BREAST))  # skin before the breast is a hand
+    passing = PASSING[labels] | (SKIN_OF_TRUNK[labels] & (now.station > BREAST))  # skin before the breast is a hand
     return cv2.dilate(passing.astype(np.uint8), np.ones((2 * WAKE + 1,) * 2)) > 0
 
 
