@@ -283,7 +283,10 @@ def test_interrupting_is_one_line_and_keeps_the_work(tmp_path, number):
     make_skirt(tmp_path / "skirt.png")
     command = [sys.executable, str(PROGRAM), *RENDER]
     slow = {**os.environ, "TINT_SLEEP": "0.05"}
-    child = subprocess.Popen(command, cwd=tmp_path, env=slow, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        command, cwd=tmp_path, env=slow, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # in a shell's background job it would be ignored
+    )  # fmt: skip
     first = child.stderr.readline()
     time.sleep(0.3)
     child.send_signal(number)
