@@ -21,10 +21,8 @@ ARMS = ((11, 13, 15), (12, 14, 16))  # the person's left, right: shoulder, elbow
 LEGS = ((23, 25, 27), (24, 26, 28))
 SLOPE = 0.6
 REACH, STEPS = 1.1, 81  # how far a scan goes to either side in torso lengths, and in how many steps
-SLEEVE, BARE = (
-    0.2,
-    0.12,
-)  # torso lengths from an arm's bone within which an edge may be the arm's: on its far side, on its near side
+# Torso lengths from an arm's bone within which an edge may be the arm's own: on its far side, on its near side.
+FAR_SIDE, NEAR_SIDE = 0.2, 0.12
 TOP, ARMPIT = 0.05, 0.32  # between these stations the column's edge runs from the shoulder seam to the armpit
 
 _id = {name: k for k, name in enumerate(CIHP_LABELS)}
@@ -244,7 +242,7 @@ def measure_frame(keypoints: np.ndarray, labels: np.ndarray, visible: bool) -> B
     way = _from_arms(at, points)
     outwards = (way * across[:, None]).sum(-1) * [-1, 1]
     # A sleeve of the trunk's cloth ends the scan at its far side: then the arm's bone lies within.
-    near_arm = np.linalg.norm(way, axis=-1) < np.where(outwards > 0, SLEEVE, BARE) * unit
+    near_arm = np.linalg.norm(way, axis=-1) < np.where(outwards > 0, FAR_SIDE, NEAR_SIDE) * unit
     trust = trust * np.where(near_arm, 0.02, 1.0)
     hem, waist = _boundaries(labels, centres, across, edges, unit)
     arms, arms_trust, cuffs = _limbs(labels, points, unit, ARMS, UPPER | BARE_ARM, UPPER)
