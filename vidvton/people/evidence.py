@@ -200,7 +200,8 @@ def loose_pieces(soft: np.ndarray, zones: Zones, *, head: bool) -> list[tuple[in
 
 
 def _inside_upper(soft: np.ndarray) -> np.ndarray | None:
-    """Things that the upper garment surrounds: a shade of it, more likely than something carried."""
+    """Things that the upper garment surrounds: a shade of it, more likely than something carried. At the garment's own edge, the
+    background beside it left out, only where their colour could be the garment's too."""
     there = (soft[THING] > 0.3).astype(np.uint8)
     if not there.any():
         return None
@@ -210,7 +211,10 @@ def _inside_upper(soft: np.ndarray) -> np.ndarray | None:
     ring = (spread_out > 0) & (there == 0)
     around = np.bincount(spread_out[ring], minlength=count)
     upper = np.bincount(spread_out[ring], soft[UPPER][ring] > 0.4, minlength=count)
-    surrounded = upper > 0.6 * np.maximum(around, 1)
+    person = np.bincount(spread_out[ring], soft[BACKGROUND][ring] < 0.5, minlength=count)
+    area, share = np.bincount(pieces.ravel(), minlength=count), np.bincount(pieces.ravel(), soft[UPPER].ravel(), minlength=count)
+    likely = share > 0.1 * area
+    surrounded = (upper > 0.6 * np.maximum(around, 1)) | (likely & (upper > 0.6 * np.maximum(person, 1)))
     surrounded[0] = False
     return cv2.dilate(surrounded[pieces].astype(np.uint8), wide) > 0 if surrounded.any() else None
 
