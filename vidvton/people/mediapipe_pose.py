@@ -11,8 +11,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from math import atan2, cos, hypot, pi, sin
 from types import ModuleType
 
@@ -22,6 +20,7 @@ from torch import Tensor
 
 from vidvton.frames import as_arrays
 from vidvton.people.estimators import STATE_WIDTH, Body, Estimators
+from vidvton.people.hush import hush
 from vidvton.people.pictures import shrink
 from vidvton.people.plausible import fit_to_mask, phantom_of
 
@@ -107,20 +106,6 @@ _FACE_GRAPH = (
 )  # fmt: skip
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Sends what C++ writes to stderr nowhere for a moment (the models' set-up and first run chatter there)."""
-    keep = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(keep, 2)
-        os.close(nowhere)
-        os.close(keep)
-
-
 def _bindings() -> ModuleType:
     """`mediapipe.python`: graphs, packets, images. `mediapipe` itself would open its ready-made solutions and tasks too, and with
     them matplotlib and sounddevice, for 0.7 s and 60 MiB; here that waits until somebody asks it for one of them."""
@@ -149,7 +134,7 @@ class _Graph:
 
     def __init__(self, text: str, side: int) -> None:
         os.environ.setdefault("GLOG_minloglevel", "2")
-        with _quiet():
+        with hush():  # set-up and first run chatter
             mp = _bindings()
             mp.resource_util.set_resource_dir(os.path.dirname(os.path.dirname(os.path.dirname(mp.__file__))))
             self._mp = mp
