@@ -15,6 +15,7 @@ from vidvton.errors import VidvtonError
 from vidvton.frames import as_arrays
 from vidvton.people.agnostic import make_agnostic
 from vidvton.values import Clip, Garment, PersonTrack, TryOnInputs, WarpedGarment
+from vidvton.warp.layers import Box
 from vidvton.warp.outfit import Drawn, Outfit, fit_outfit
 
 
@@ -91,17 +92,25 @@ def _warp(analysis: Analysis, clip: Clip, garments: tuple[Garment, ...]) -> Warp
     return WarpedGarment(frames, alpha)
 
 
-def flatten(drawn: list[Drawn], size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """The new cloth alone, lit: `(colour [3, H, W], alpha [1, H, W])` float32 0-1 at output `size`, not multiplied by alpha."""
+def flatten(drawn: list[Drawn], size: tuple[int, int], *, under: bool = True) -> tuple[Tensor, Tensor]:
+    """What the warp lays over a frame, lit: new cloth and (`under`) what takes the place of old cloth beneath it. `(colour
+    [3, H, W], alpha [1, H, W])` float32 0-1 at output `size`, not multiplied by alpha."""
     colour, cover = np.zeros((*size, 3), np.float32), np.zeros(size, np.float32)
+
+    def lay(box: Box, lit: np.ndarray, alpha: np.ndarray) -> None:
+        part = slice(box[0], box[1]), slice(box[2], box[3])
+        total = alpha + cover[part] * (1 - alpha)
+        share = alpha / np.maximum(total, 1e-6)
+        colour[part] += (lit / 255 - colour[part]) * share[..., None]
+        cover[part] = total
+
     for piece in drawn:
+        box = piece.canvas.extent(piece.under_alpha) if under else None
+        if box is not None:
+            lay(box, piece.canvas.enlarge(piece.under, box, cell=2.0), piece.canvas.enlarge(piece.under_alpha, box))
         for layer in piece.layers:
             (top, left), (height, width) = layer.corner, layer.alpha.shape
             box = (top, top + height, left, left + width)
-            part = slice(top, top + height), slice(left, left + width)
-            lit = layer.colour * (piece.canvas.enlarge(piece.light, box)[..., None] if layer.lit else np.float32(1))
-            total = layer.alpha + cover[part] * (1 - layer.alpha)
-            share = layer.alpha / np.maximum(total, 1e-6)
-            colour[part] += (lit / 255 - colour[part]) * share[..., None]
-            cover[part] = total
+            light = piece.canvas.enlarge(piece.light, box)[..., None] if layer.lit else np.float32(1)
+            lay(box, layer.colour * light, layer.alpha)
     return torch.from_numpy(np.clip(colour, 0, 1)).permute(2, 0, 1), torch.from_numpy(cover)[None]

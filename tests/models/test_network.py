@@ -10,6 +10,7 @@ from networks import SMALL, make_conditioning, make_network, noise
 
 from vidvton.errors import MisuseError, VidvtonError
 from vidvton.models.blocks import ResBlock, SpaceTimeBlock, tokens_of
+from vidvton.models.config import ModelConfig
 from vidvton.models.encoders import shuffled, spots, unshuffled
 from vidvton.models.inflate import inflate, is_temporal
 from vidvton.models.info import peak_bytes
@@ -33,6 +34,21 @@ def test_an_untrained_network_predicts_zero_and_starts_from_scratch():
     assert out.shape == x.shape and not out.any()
     (out - x).square().mean().backward()
     assert model.out.weight.grad.any()
+
+
+def test_a_network_that_adds_to_the_hint_starts_as_the_warp_engine_and_cuts_it_with_its_windows():
+    torch.manual_seed(0)
+    model = TryOnUNet(SMALL.model_copy(update={"prediction": "x0", "hint_residual": True}))
+    conditioning, x = make_conditioning(), noise()
+    alpha = conditioning.warped[:, :, 3:]
+    wanted = (conditioning.warped[:, :, :3] + (1 - alpha) * conditioning.agnostic) * 2 - 1
+    assert torch.allclose(run(model, conditioning, x), wanted, atol=1e-6)
+    encoded = model.encode(conditioning)
+    with torch.inference_mode():
+        part = model.predict(x[:, 1:3], HALF.expand(len(x)), encoded.window(1, 3))
+    assert torch.allclose(part, wanted[:, 1:3], atol=1e-6)
+    with pytest.raises(ValueError, match="hint_residual needs prediction x0"):
+        ModelConfig(hint_residual=True, prediction="v")
 
 
 @pytest.mark.parametrize(

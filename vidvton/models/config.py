@@ -47,6 +47,9 @@ class ModelConfig(Strict):
     """Channels of the optional global image embedding of the garment; 0 for none."""
     prediction: Literal["v", "eps", "x0"] = "v"
     """What `predict` returns."""
+    hint_residual: bool = False
+    """Whether the network's output is added to the picture that it is shown: the warp engine's hint over the agnostic frames. A
+    new network then makes what the warp makes, and has its faults alone to learn."""
 
     @model_validator(mode="after")
     def _levels_agree(self) -> ModelConfig:
@@ -66,6 +69,8 @@ class ModelConfig(Strict):
             raise ValueError(f"head_width {self.head_width} does not divide the last width {self.widths[-1]}")
         if any(side < self.multiple or side % self.multiple for side in self.size):
             raise ValueError(f"size {list(self.size)} is not a multiple of {self.multiple}, patch times all strides")
+        if self.hint_residual and self.prediction != "x0":
+            raise ValueError(f"hint_residual needs prediction x0, not {self.prediction}: what is added to a picture is a picture")
         if self.temporal_stride == 2 and not self.temporal:
             raise ValueError("temporal_stride 2 needs temporal layers")
         return self

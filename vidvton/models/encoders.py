@@ -141,7 +141,8 @@ class Encoded:
 
     `stem` [B, T, h, w, C0] what agnostic frames, region and warped hint add to the stem; `person` [B, T, S, C] person features at
     the DiT's grid; `pose` [B, T, E]; `sample` [B, E] everything that is one vector a sample; `layout` and `garments`
-    [blocks, 2, B, heads, S, d] keys and values of the DiT blocks; `filled` [B, G] bool, None where every slot is filled.
+    [blocks, 2, B, heads, S, d] keys and values of the DiT blocks; `filled` [B, G] bool, None where every slot is filled; `shown`
+    [B, T, 3, H, W] -1 to 1 the picture that the output is added to, None where it stands alone.
     """
 
     stem: Tensor
@@ -151,6 +152,7 @@ class Encoded:
     layout: Tensor
     garments: Tensor
     filled: Tensor | None
+    shown: Tensor | None = None
 
     @property
     def num_frames(self) -> int:
@@ -159,12 +161,15 @@ class Encoded:
     @property
     def bytes_per_frame(self) -> int:
         """Bytes that one frame of one sample holds."""
-        per_frame = (self.stem, self.person, self.pose)
-        return sum(x[0, 0].numel() * x.element_size() for x in per_frame)
+        return sum(getattr(self, name)[0, 0].numel() * getattr(self, name).element_size() for name in self._per_frame)
+
+    @property
+    def _per_frame(self) -> tuple[str, ...]:
+        return ("stem", "person", "pose") if self.shown is None else ("stem", "person", "pose", "shown")
 
     def window(self, start: int, stop: int) -> Encoded:
         """Frames `start` to `stop`, without a copy; what belongs to the clip stays."""
-        return replace(self, **{name: getattr(self, name)[:, start:stop] for name in ("stem", "person", "pose")})
+        return replace(self, **{name: getattr(self, name)[:, start:stop] for name in self._per_frame})
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Encoded:
         """The same on another device, floating tensors in another dtype."""

@@ -112,8 +112,9 @@ class TryOnUNet(ModelMixin, ConfigMixin):
         self._check_size((c.garments.shape[3], c.garments.shape[4]), "garments")
         sample = self._sample_vector(c)
         vector = F.silu(sample)
-        seen = torch.cat([_signed(c.agnostic, c.given[:, 0]), c.region], dim=2).to(kind)
-        known = torch.cat([seen, _signed_cutout(c.warped).to(kind)], dim=2).flatten(0, 1)
+        agnostic, hint = _signed(c.agnostic, c.given[:, 0]), _signed_cutout(c.warped)
+        seen = torch.cat([agnostic, c.region], dim=2).to(kind)
+        known = torch.cat([seen, hint.to(kind)], dim=2).flatten(0, 1)
         stem = self.stem_given(unshuffled(known, self.config.patch)).unflatten(0, (-1, t))
         with _aboard(self, self.person):
             frames, points, vectors = seen.flatten(0, 1), c.pose.flatten(0, 1), vector.repeat_interleave(t, dim=0)
@@ -132,6 +133,7 @@ class TryOnUNet(ModelMixin, ConfigMixin):
             garments=garments,
             # The meta device counts costs and has no values to look at.
             filled=None if filled.is_meta or bool(filled.all()) else filled,
+            shown=hint[:, :, :3] + (1 - hint[:, :, 3:]) * agnostic if self.config.hint_residual else None,
         )
 
     def _sample_vector(self, c: Conditioning) -> Tensor:
@@ -175,7 +177,8 @@ class TryOnUNet(ModelMixin, ConfigMixin):
             y = self._up_spatial(h[part], kept.pop(0), vector[part])
             y = self.out(silu(self.norm(y)).permute(0, 2, 3, 1))
             out.append(shuffled(y, self.config.patch).to(x.dtype))
-        return torch.cat(out).unflatten(0, (b, t))
+        made = torch.cat(out).unflatten(0, (b, t))
+        return made if encoded.shown is None else made + encoded.shown.to(made.dtype)
 
     def _down_spatial(self, h: Tensor, vector: Tensor) -> list[Tensor]:
         """The pictures each spatial-only level leaves, and at the end what enters the first spatio-temporal level."""

@@ -151,8 +151,8 @@ def _draw_chunk(stage: Stage, folder: Path, task: _Task) -> int:
         place = slice(top, top + height), slice(left, left + width)
         start[k][place], worn = _dressed(stage.worn, t, small, labels[t - task.first])
         if worn is not None:
-            colour[k][place], cover[k][place] = worn
-            mask = mask | _room_for(worn[1], labels[t - task.first] == 0)
+            colour[k][place], cover[k][place], cloth = worn
+            mask = mask | _room_for(cloth, labels[t - task.first] == 0)
         grey[k][place] = np.where(mask[..., None], np.uint8(AGNOSTIC_GREY), small)
         region[k][place] = mask
         points[k] = pose.keypoints[t - task.first].numpy()
@@ -170,7 +170,7 @@ def _draw_chunk(stage: Stage, folder: Path, task: _Task) -> int:
 
 
 def _dressed(worn: Worn, t: int, small: np.ndarray, labels: np.ndarray):
-    """(the working crop as the warp dresses it, (colour, alpha) of the new cloth alone or None)."""
+    """(the working crop as the warp dresses it, (colour and alpha of what it lays over it, alpha of the new cloth) or None)."""
     if not worn.seen(t):
         return small, None
     drawn = worn.draw(t, small, labels, small.shape[:2])
@@ -178,7 +178,8 @@ def _dressed(worn: Worn, t: int, small: np.ndarray, labels: np.ndarray):
     for piece in drawn:
         out = paste(out, piece)
     colour, cover = flatten(drawn, small.shape[:2])
-    return out, (as_arrays(colour), cover[0].numpy())
+    _, cloth = flatten(drawn, small.shape[:2], under=False)
+    return out, (as_arrays(colour), cover[0].numpy(), cloth[0].numpy())
 
 
 def _room_for(cover: np.ndarray, background: np.ndarray) -> np.ndarray:

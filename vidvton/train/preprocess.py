@@ -266,7 +266,7 @@ def _cut_labels(labels: np.ndarray, box: np.ndarray, size: np.ndarray) -> np.nda
 
 
 def _draw(outfit: Outfit, row: int, frame: np.ndarray, labels: np.ndarray, box: np.ndarray, view: View) -> Tensor:
-    """[4, h, w] float32: the new cloth alone in one frame (`row` of its shot) whose crop is `box`, colour times alpha and alpha,
+    """[4, h, w] float32: what the warp lays over one frame (`row` of its shot) whose crop is `box`, colour times alpha and alpha,
     in the frame's `view`."""
     size = int(box[3] - box[1]), int(box[2] - box[0])
     small = np.ascontiguousarray(cut(frame, box, labels.shape))
