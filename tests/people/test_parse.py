@@ -53,6 +53,22 @@ def test_other_tops(how):
     assert (appearance.sleeve > 1.7) == bool(how.get("long_sleeve"))
 
 
+def test_a_bag_that_hangs_from_a_hand_is_no_garment():
+    frames, pose, silhouettes, labels = clip(5)
+    for t in range(len(frames)):
+        x, y = (int(v) for v in pose.keypoints[t, 19, :2])
+        bag = np.s_[y + 4 : y + 40, x - 4 : x + 26]
+        background = np.asarray(labels[t][bag] == 0)
+        frames[t][:, bag[0], bag[1]][:, background] = torch.tensor([[12], [12], [16]], dtype=torch.uint8)
+        silhouettes[t][bag] = torch.where(torch.from_numpy(background), 255, silhouettes[t][bag])
+    appearance = learn_appearance(frames, pose, silhouettes)
+    found = parse_frames(frames, pose, silhouettes, appearance).numpy()
+    x, y = (int(v) for v in pose.keypoints[2, 19, :2])
+    bag = found[2, y + 10 : y + 36, x + 4 : x + 24][np.asarray(labels[2][y + 10 : y + 36, x + 4 : x + 24] == 0)]
+    assert np.isin(bag, [LABEL["pants"], LABEL["upper"]]).mean() < 0.1
+    assert iou(found == LABEL["pants"], labels == LABEL["pants"]) > 0.85
+
+
 def test_skirt_over_bare_legs():
     frames, pose, silhouettes, labels = clip(3, skirt=True)
     appearance = learn_appearance(frames, pose, silhouettes)

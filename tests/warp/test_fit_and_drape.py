@@ -45,6 +45,22 @@ def tee() -> Garment:
     return Garment(from_arrays(picture), alpha, torch.from_numpy(parts), "upper", torch.tensor(rows), Layout("short"), fabric)
 
 
+def trousers() -> Garment:
+    """Flat long trousers."""
+    parts = np.zeros((300, 200), np.uint8)
+    parts[10:290, 40:100], parts[10:290, 100:160] = Part.RIGHT_LEG, Part.LEFT_LEG
+    parts[100:290, 90:110] = 0
+    where = {"waist_left": (160, 10), "waist_centre": (100, 10), "waist_right": (40, 10), "hip_left": (160, 70),
+             "hip_right": (40, 70), "crotch": (100, 100), "knee_outer_left": (160, 190), "knee_inner_left": (110, 190),
+             "knee_outer_right": (40, 190), "knee_inner_right": (90, 190), "hem_outer_left": (160, 290),
+             "hem_inner_left": (110, 290), "hem_outer_right": (40, 290), "hem_inner_right": (90, 290),
+             "hem_centre": (100, 290)}  # fmt: skip
+    marks = torch.tensor([(*where[name], 1.0) for name in LANDMARKS["lower"]])
+    alpha = torch.from_numpy((parts > 0).astype(np.float32))
+    picture = from_arrays(np.full((300, 200, 3), (90, 80, 50), np.uint8))
+    return Garment(picture, alpha, torch.from_numpy(parts), "lower", marks, Layout(leg="long"), torch.tensor([90, 80, 50]) / 255)
+
+
 def scene(count=6, sway=4.0, **how):
     """Frames, labels and keypoints of a drawn person who sways sideways by `sway` pixels a frame."""
     rows = []
@@ -72,6 +88,22 @@ def test_the_body_is_measured_where_it_was_drawn(standing):
     assert np.allclose(body.edges[:, waist, 0], -drawn, atol=0.06)
     assert abs(body.hem - 1.08) < 0.08
     assert np.allclose(body.cuffs, 0.55 + 0.11 / 0.5, atol=0.25)
+
+
+def test_trousers_over_a_dress_leave_its_upper_half(standing):
+    frames, labels, points, yaw, _ = standing
+    dress = np.where(np.isin(labels, [LABEL["upper"], LABEL["pants"]]), np.uint8(LABEL["dress"]), labels)
+    measure = BodyMeasure.stack([measure_frame(p, m, True) for p, m in zip(points, dress)])
+    body = solve_body(measure, points, yaw)
+    outfit = fit_outfit((trousers(),), body, learn_albedo(frames, dress), body.keypoints, np.zeros((len(points), 33)), yaw)
+    (drawn,) = outfit.draw(2, frames[2], dress[2], SIZE)
+    whole = np.zeros(SIZE, np.float32)
+    left, top = drawn.canvas.origin
+    height, width = drawn.under_alpha.shape
+    whole[top : top + height, left : left + width] = drawn.under_alpha
+    on, rows = dress[2] == LABEL["dress"], np.arange(SIZE[0])[:, None]
+    assert whole[on & (rows < 90 + 0.5 * UNIT)].max() < 0.05, "what is worn above the waist stays"
+    assert whole[on & (rows > 90 + 1.1 * UNIT)].mean() > 0.9
 
 
 def test_a_frame_without_a_person_weighs_nothing():

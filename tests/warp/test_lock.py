@@ -104,8 +104,9 @@ def test_the_sleeves_of_a_dress_are_a_tops_to_replace():
     labels = np.full((20, 30), LABEL["dress"], np.uint8)
     station = np.repeat(np.linspace(0, 2, 20)[:, None], 30, 1)
     across = np.abs(np.arange(30) - 25)[None] / 3.0 * np.ones((20, 1))
-    arm = Limb(Part.LEFT_SLEEVE, across, np.full((20, 30), 1.2), 0.0)
-    top, skirt = (old_cloth(labels, category, station, 0.7, [arm]) for category in ("upper", "lower"))
+    arm = Limb(Part.LEFT_SLEEVE, across.clip(0, 1), across, np.full((20, 30), 1.2), 0.0)
+    column = np.abs(np.arange(30) - 12)[None] / 9.0 * np.ones((20, 1)), station
+    top, skirt = (old_cloth(labels, category, column, 0.7, [arm]) for category in ("upper", "lower"))
     assert top[15, 25] and not skirt[15, 25] and skirt[15, 5] and not top[15, 5]
     assert (top ^ skirt).all()
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from vidvton.values import CIHP_LABELS
+from vidvton.values import CIHP_LABELS, Part
 from vidvton.warp.body import ARMS, BARE_LEG, LEGS, LIMB, measure_frame, torso_unit
 from vidvton.warp.grid import extend
-from vidvton.warp.layers import Dressing
+from vidvton.warp.layers import Dressing, Limb
 from vidvton.warp.outfit import STEPS
 from vidvton.warp.solve import _bare
 from vidvton.warp.undress import fill
@@ -26,9 +26,30 @@ def test_the_unknown_part_of_the_plate_never_shows(known_until):
     known[:known_until] = True
     plate = np.where(known[..., None], np.uint8(200), np.uint8(0)).repeat(3, -1), known
     dressing = Dressing("full", None, {})
-    picture, bare = fill(frame, labels, old, dressing, None, [], np.full((2, 3), 0.5), np.ones(SIZE, np.float32), plate)
-    assert not bare
-    assert picture.min() >= 198 and picture.max() <= 202
+    bared = fill(frame, labels, old, dressing, None, [], np.full((2, 3), 0.5), np.ones(SIZE, np.float32), plate)
+    assert not bared.bare
+    assert bared.picture.min() >= 198 and bared.picture.max() <= 202
+
+
+def test_an_arm_under_the_old_sleeve_goes_on_as_it_is_seen_below():
+    height, width = 120, 60
+    y, x = np.mgrid[:height, :width]
+    side = ((x + 0.5 - 30) / 12).clip(-1, 1).astype(np.float32)
+    arm = np.abs(x + 0.5 - 30) < 12
+    labels = np.where(arm, CIHP_LABELS.index("left_arm"), 0).astype(np.uint8)
+    labels[:50] = np.where(np.abs(x[:50] + 0.5 - 30) < 20, CIHP_LABELS.index("upper"), 0)
+    skin = np.array([200.0, 150, 120]) * (0.85 + 0.15 * side)[..., None]  # lit from one side
+    frame = np.where(arm[..., None], skin, 230).astype(np.uint8)
+    frame[labels == CIHP_LABELS.index("upper")] = 20
+    frame[50:53][arm[50:53]] = 90  # the hem's shadow on the arm
+    station = (y / 60).astype(np.float32)
+    limb = Limb(Part.LEFT_SLEEVE, side, np.abs(x + 0.5 - 30).astype(np.float32) / 12, station, 0.0)
+    old, tone = labels == CIHP_LABELS.index("upper"), np.float32([[0.7, 0.55, 0.45]] * 2)
+    bared = fill(frame, labels, old, Dressing("upper", None, {}), None, [limb], tone, np.ones((height, width), np.float32))
+    inner = np.abs(x + 0.5 - 30) < 9
+    wrong = np.abs(bared.picture - skin)[(y > 15) & (y < 53) & inner]
+    assert wrong.mean() < 4 and np.quantile(wrong, 0.95) < 12
+    assert bared.hems[51, 30] and not bared.hems[70:].any(), "the hem's shadow is painted over, the arm below is not"
 
 
 def test_beyond_a_map_the_nearest_cell_goes_on():
@@ -64,6 +85,7 @@ def test_the_lower_third_of_what_a_shot_shows_is_the_limb():
     slim = np.r_[np.full(10, 0.9), np.full(5, 1.6), [np.nan] * 20]  # another limb behind it for some frames
     assert np.allclose(_bare(slim, BARE_LEG), 0.9 * BARE_LEG)
     assert np.allclose(_bare(np.full(9, np.nan), BARE_LEG), BARE_LEG)
+    assert np.allclose(_bare(np.array([0.8]), BARE_LEG), 0.8 * BARE_LEG), "a photo is a shot too"
 
 
 def test_raster_cells_stay_below_a_wrist():

@@ -317,10 +317,11 @@ def _head_share(samples: list[_Sample], size: tuple[int, int]) -> float:
 
 
 def _reach(table: np.ndarray, surface: int) -> float:
-    """How far along a limb a garment goes: where, from the far end, it first beats bare skin."""
-    covered = table[:, surface] > table[:, SKIN]
-    last = np.flatnonzero(covered)
-    return float((last[-1] + 1) * 2 / LIMB) if len(last) else 0.0
+    """How far along a limb a garment goes: the end that best parts cloth from bare skin (a hand lies on a thigh, a bag of the
+    cloth's colour hangs beside it)."""
+    gain = np.cumsum(table[:, surface] - table[:, SKIN])
+    end = int(gain.argmax())
+    return (end + 1) * 2 / LIMB if gain[end] > 0 else 0.0
 
 
 def _lower_facts(samples: list[_Sample], posteriors: list[np.ndarray], models: dict[int, np.ndarray],

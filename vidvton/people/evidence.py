@@ -12,6 +12,7 @@ from .zones import LIMB, TORSO_LAT, TORSO_V, Body, Zones
 BACKGROUND, SKIN, HAIR, UPPER, LOWER, SHOE, THING = range(7)
 SURFACES = 7
 _ELSEWHERE = 0.03
+_CARRIED = 0.25
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ def spread(places: Places, zones: Zones, body: Body) -> np.ndarray:
             plane += field * row[c]
         for field, bins, table in limbs:
             plane += np.take(table[:, c], bins) * field
+    out[THING] += np.float32(_CARRIED) * zones.carried * (1 - zones.torso)
     out /= out.sum(axis=0)
     return out
 
@@ -192,8 +194,8 @@ def loose_pieces(soft: np.ndarray, zones: Zones, *, head: bool) -> list[tuple[in
         (LOWER, np.maximum(2 * zones.torso * (zones.v > 0.65), 1.5 * legs)),  # from the side hips are wider than the joints say
     )
     # An arm may part the hips in two: of a lower garment a small piece is kept too where most of it is on the body.
-    own = {LOWER: 0.5}
-    pieces = [(c, loose) for c, root in roots if (loose := _unrooted(soft[c], root, own.get(c, np.inf))) is not None]
+    parting = {LOWER: arms > 0.5}
+    pieces = [(c, loose) for c, root in roots if (loose := _unrooted(soft[c], root, parting.get(c))) is not None]
     if (inside := _inside_upper(soft)) is not None:
         pieces.append((THING, inside))
     return pieces
@@ -219,9 +221,11 @@ def _inside_upper(soft: np.ndarray) -> np.ndarray | None:
     return cv2.dilate(surrounded[pieces].astype(np.uint8), wide) > 0 if surrounded.any() else None
 
 
-def _unrooted(field: np.ndarray, root: np.ndarray, own: float) -> np.ndarray | None:
-    """[h, w] bool: pieces of `field` that have neither a good part of what lies on the `root` nor `own` of their own area there;
-    None where there are none."""
+def _unrooted(field: np.ndarray, root: np.ndarray, parting: np.ndarray | None = None) -> np.ndarray | None:
+    """[h, w] bool: pieces of `field` that have no good part of what lies on the `root`; None where there are none.
+
+    What the limbs `parting` [h, w] bool may cut off is kept too with half its own area there, or where it lies along such a limb
+    with most of it near."""
     there = (field > 0.3).astype(np.uint8)
     if not there.any():
         return None
@@ -229,7 +233,11 @@ def _unrooted(field: np.ndarray, root: np.ndarray, own: float) -> np.ndarray | N
     count, pieces = cv2.connectedComponents(there, connectivity=4)
     sizes = np.bincount(pieces[(root > 0.5) & (there > 0)], minlength=count)
     areas = np.bincount(pieces.ravel(), minlength=count)
-    held = (sizes >= max(3, 0.15 * sizes[1:].max(initial=0))) | ((sizes >= own * areas) & (sizes >= 12))
+    held = sizes >= max(3, 0.15 * sizes[1:].max(initial=0))
+    if parting is not None:
+        near = np.bincount(pieces[(root > 0.2) & (there > 0)], minlength=count)
+        along = np.bincount(pieces[cv2.dilate(parting.astype(np.uint8), wide) > 0], minlength=count) > 0.5 * np.sqrt(areas)
+        held |= (sizes >= 12) & ((sizes >= 0.5 * areas) | (along & (near >= 0.6 * areas)))
     held[0] = False
     if held[1:].all():
         return None

@@ -21,6 +21,7 @@ _FINE, _COARSE = 2, 4
 _NEIGHBOUR = 0.8
 _AGREE = 3.0
 _FAINTEST = -8.0
+_LONG = 1.4  # limb station from which on trousers or skirt are long
 
 
 def parse_frames(frames: Tensor, pose: PoseTrack, silhouettes: Tensor | np.ndarray, appearance: Appearance) -> Tensor:
@@ -144,9 +145,10 @@ def _name(surface: np.ndarray, zones: Zones, body: Body, appearance: Appearance)
     parts = np.stack([head, chest, arms[0], arms[1], legs[0], legs[1]], axis=-1)
     names = np.array([LABEL[n] for n in ("face", "torso_skin", "left_arm", "right_arm", "left_leg", "right_leg")], np.uint8)
     names = np.append(names, np.uint8(LABEL["scarf"]))
-    # A leg under cloth shows no skin: what looks like it is a hand, a bag or the like.
+    # A leg under cloth shows no skin: what looks like it is a hand, a bag or the like. Short cloth rides up.
+    covered = np.float32(0.0 if appearance.leg > _LONG else 0.3)
     for side in (0, 1):
-        parts[..., 4 + side] *= zones.leg_bin[side] >= (appearance.leg - 0.3) * LIMB / 2
+        parts[..., 4 + side] *= np.where(zones.leg_bin[side] >= (appearance.leg - 0.3) * LIMB / 2, np.float32(1), covered)
     nearest = parts.argmax(axis=-1).astype(np.uint8)
     nearest[parts.max(axis=-1) < 1e-4] = 6
     skin = names[wide(nearest)]

@@ -17,13 +17,14 @@ from vidvton.people import facing, identity
 from vidvton.people.candidates import CHUNK, chunk_path, collect, load_seen, write_whole
 from vidvton.people.estimators import Estimators
 from vidvton.people.identity import Bodies
+from vidvton.people.legs import exchanged, like, steady_legs
 from vidvton.people.silhouettes import Silhouettes, clear_outlines, write_outlines
 from vidvton.people.smooth import smooth_curve, smooth_yaw
 from vidvton.progress import Progress
 from vidvton.values import Clip, PoseTrack
 
 _BRIDGED = 12  # frames without the person that are filled in
-_VERSION = 1
+_VERSION = 2
 _PARTS = ("boxes", "keypoints", "depth", "yaw", "present", "quality", "shots")
 
 
@@ -174,6 +175,9 @@ def solve(
     for first, last in _stretches(there, shots):
         part = slice(first, last)
         present[part] = True
+        torso = np.linalg.norm(keypoints[part][:, 11:13, :2].mean(1) - keypoints[part][:, 23:25, :2].mean(1), axis=1)
+        wrong = first + np.flatnonzero(steady_legs(keypoints[part], seen[part], max(1.0, float(np.median(torso[seen[part]])))))
+        keypoints[wrong], depth[wrong] = exchanged(keypoints[wrong]), exchanged(depth[wrong])
         keypoints[part], depth[part], boxes[part] = _smoothed(keypoints[part], depth[part], boxes[part], seen[part], there[part])
         yaw[part] = smooth_yaw(across[part], seen[part] * (belief[part] + 0.05))
         quality[part] = _quality(keypoints[part], belief[part], seen[part], size)
@@ -200,8 +204,11 @@ def _merged(choice: facing.Choice, bodies: Bodies) -> tuple[np.ndarray, np.ndarr
     points, depths = [], []
     for row, swapped in zip(choice.rows, choice.swapped):
         order = list(facing.LEFT_RIGHT_SWAP) if swapped else slice(None)
-        points.append(bodies.keypoints[row][order])
-        depths.append(bodies.depth[row][order])
+        found, deep = bodies.keypoints[row][order], bodies.depth[row][order]
+        if points and not like(found, points[0]):
+            found, deep = exchanged(found), exchanged(deep)
+        points.append(found)
+        depths.append(deep)
     points, depths = np.stack(points), np.stack(depths)
     weight = points[..., 2:] + 1e-3
     weight /= weight.sum(0)

@@ -176,8 +176,8 @@ def soft(distance: np.ndarray) -> np.ndarray:
 @dataclass(frozen=True)
 class Zones:
     """Soft parts on a coarse grid [h, w]. `torso`, `torso_bin`; `head`, `face`, `nape` (neck and beside it); per side `arm` with
-    `arm_bin`, `hand`, `leg` with `leg_bin`, `foot`; `v` the place along the torso (0 shoulders, 1 hips), `lat` across it in
-    half widths."""
+    `arm_bin`, `hand`, `leg` with `leg_bin`, `foot`; `carried` where things hang from a hand; `v` the place along the torso (0
+    shoulders, 1 hips), `lat` across it in half widths."""
 
     torso: np.ndarray
     torso_bin: np.ndarray
@@ -190,6 +190,7 @@ class Zones:
     leg: tuple[np.ndarray, np.ndarray]
     leg_bin: tuple[np.ndarray, np.ndarray]
     foot: tuple[np.ndarray, np.ndarray]
+    carried: np.ndarray
     v: np.ndarray
     lat: np.ndarray
 
@@ -220,12 +221,15 @@ def zones_of(body: Body, grid: np.ndarray) -> Zones:
     nape = soft(d / (0.15 * u))
 
     arm, arm_bin, hand, leg, leg_bin, foot = ([], [], [], [], [], [])
+    carried = zero
     for s in (0, 1):
         m, b = _limb(grid, body.arms[s], (0.14 * u, 0.11 * u)) if body.arms[s] is not None else (zero, zero_bin)
         arm.append(m), arm_bin.append(b)
         h = zero
         if body.hands[s] is not None:
             h = soft(along(grid, *body.hands[s])[1] / (0.13 * u))
+            below = body.hands[s][1] + (0, 0.5 * body.unit)
+            carried = np.maximum(carried, soft(along(grid, body.hands[s][1], below)[1] / (0.28 * u)))
         hand.append(h)
         m, b = _limb(grid, body.legs[s], (0.2 * u, 0.15 * u), start=0.12) if body.legs[s] is not None else (zero, zero_bin)
         leg.append(m), leg_bin.append(b)
@@ -236,7 +240,7 @@ def zones_of(body: Body, grid: np.ndarray) -> Zones:
             f = np.maximum(soft(along(grid, low, b2)[1] / (0.13 * u)), soft(along(grid, low, c)[1] / (0.13 * u)))
         foot.append(f)
     return Zones(torso, torso_bin, head, face, nape, tuple(arm), tuple(arm_bin), tuple(hand),
-                 tuple(leg), tuple(leg_bin), tuple(foot), v, lat)  # fmt: skip
+                 tuple(leg), tuple(leg_bin), tuple(foot), carried, v, lat)  # fmt: skip
 
 
 def _limb(grid: np.ndarray, chain: np.ndarray, radii: tuple[float, float], start: float = 0.0) -> tuple[np.ndarray, np.ndarray]:

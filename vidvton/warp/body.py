@@ -34,7 +34,8 @@ TRUNK = (
 BARE_ARM = np.isin(np.arange(256), [_id["left_arm"], _id["right_arm"], _id["glove"]])
 _ARMS, _LEGS = (_id["left_arm"], _id["right_arm"]), (_id["left_leg"], _id["right_leg"])
 COVER = BARE_ARM | (np.arange(256) == _id["hair"])  # may lie in front of the trunk without ending it
-LEG = LOWER | np.isin(np.arange(256), [_id["dress"], _id["left_leg"], _id["right_leg"], _id["socks"]])
+# A skirt's sides are not a leg's: under one, legs are as wide as legs are.
+LEG = np.isin(np.arange(256), [_id["pants"], _id["left_leg"], _id["right_leg"], _id["socks"]])
 
 # Half-widths of an average column in torso lengths, seen from the front and from the side (our own measurements of studio
 # figures).

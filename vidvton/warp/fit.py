@@ -13,11 +13,12 @@ import numpy as np
 from vidvton.values import Part
 from vidvton.warp.body import ARMPIT, ARMS, COLUMN, LEGS, LIMB, TOP, column_axis, limb_axis
 from vidvton.warp.panels import CROTCH_ON_LEG, CROTCH_STATION, THIGH, Panel
-from vidvton.warp.solve import Body
+from vidvton.warp.solve import MOSTLY_CLOTHED, Body
 from vidvton.warp.tps import tps_basis
 
 SIDES = np.array([-1.0, 0.0, 1.0])
 WIDE = np.linspace(-1.3, 1.3, 14)  # the dense lattice reaches beyond the outlines, so that it can be read on them
+TAPER = 0.6  # limb stations past the old sleeve's end over which a longer one narrows to the arm
 ASPECT = 0.35  # half a panel's width against a station, for the spline's own plane
 
 
@@ -121,15 +122,15 @@ def _sleeve_edges(panel, controls, column, points, body, yaw, t):
     average = np.interp(np.clip(controls, 0, 2), LIMB, body.bare_arm)
     facing = np.cos(yaw)
     side = 1 if is_left == (facing > 0) else 0
+    cuff = body.cuffs[index]
+    if panel.is_bare:
+        centres = centres + across * ((side * 2 - 1) * _aside(controls, widths[:, side], average, cuff) * body.unit[t])[:, None]
+        half = across * (average * body.unit[t])[:, None]
+        return centres - half, centres + half
     ends = []
     for k, sign in ((0, -1.0), (1, 1.0)):
-        if panel.is_bare:
-            width = average
-        else:
-            width = _sleeve_width(panel, controls, widths[:, k], average, body.cuffs[index], outer=k == side)
+        width = _sleeve_width(panel, controls, widths[:, k], average, cuff, outer=k == side)
         ends.append(centres + across * (sign * width * body.unit[t])[:, None])
-    if panel.is_bare:
-        return ends[0], ends[1]
     # At the shoulder the sleeve begins along the arm-hole, from the seam's end down to the armpit.
     stations = np.array([TOP - 0.09, ARMPIT])
     tip, armpit = column.at(stations, np.array([column.edge(np.array([TOP]), side)[0], column.edge(np.array([ARMPIT]), side)[0]]))
@@ -146,12 +147,26 @@ def _sleeve_width(panel, controls, seen, average, cuff, *, outer):
 
     A flat sleeve is half a tube's girth wide; worn, it shows about four fifths of that. On the outer side the old sleeve's
     outline, where there was one, is the best guide; on the inner side the trunk's cloth hides the outline, and an average arm
-    has to do."""
+    has to do. Past the old cuff a sleeve narrows slowly from the one to the other: cloth has no steps."""
     cut = 0.8 * np.interp(controls, panel.stations, panel.half_widths)
-    clothed = np.isfinite(cuff) & (controls < cuff)
-    least = np.where(clothed & outer, np.minimum(seen, 2.0 * average), 1.06 * np.minimum(seen, 1.15 * average))
-    most = least * np.where(clothed & outer, 1.12, 1.4)
-    return np.clip(cut, least, most)
+    clothed = np.clip((cuff + TAPER - controls) / TAPER, 0, 1) if outer and np.isfinite(cuff) else np.zeros(len(controls))
+    old = np.interp(np.minimum(controls, cuff - 0.1), controls, seen) if clothed.any() else seen
+    least = _mixed(1.06 * np.minimum(seen, 1.15 * average), np.minimum(old, 2.0 * average), clothed)
+    return np.clip(cut, least, least * _mixed(1.4, 1.12, clothed))
+
+
+def _aside(controls: np.ndarray, seen: np.ndarray, average: np.ndarray, cuff: float) -> np.ndarray:
+    """How far [C], in torso lengths, an arm lies outside its middle line: its outer outline, where it is `seen` bare, is an arm's
+    half-width away from its middle; under the old sleeve it goes on as it begins at the cuff."""
+    if cuff > MOSTLY_CLOTHED:
+        return np.zeros(len(controls))
+    bare = np.maximum(controls, cuff + 0.15) if np.isfinite(cuff) else controls
+    aside = np.interp(bare, controls, seen - average)
+    return np.clip(aside, -0.05, 0.05)
+
+
+def _mixed(a, b, share):
+    return a + (b - a) * share
 
 
 def _limb(points, joints, edges, offsets, controls):

@@ -14,6 +14,7 @@ import numpy as np
 from vidvton.values import CIHP_LABELS, Part
 from vidvton.warp.body import BARE_ARM, LOWER, UPPER
 from vidvton.warp.drape import PanelMap, enlarge
+from vidvton.warp.panels import CROTCH_ON_LEG
 from vidvton.warp.texture import Texture
 
 _id = {name: k for k, name in enumerate(CIHP_LABELS)}
@@ -28,10 +29,12 @@ SKIN_OF_TRUNK = labelled("torso_skin")
 BACKGROUND = labelled("background")
 LEGS_BARE = labelled("left_leg", "right_leg", "socks")
 DRESS = _id["dress"]
+SKIRTS = labelled("skirt", "dress")
 SHOES = labelled("left_shoe", "right_shoe")
 SLEEVES = (Part.LEFT_SLEEVE, Part.RIGHT_SLEEVE)
 TROUSER_LEGS = (Part.LEFT_LEG, Part.RIGHT_LEG)
 OWN_ARM = {Part.LEFT_SLEEVE: labelled("left_arm"), Part.RIGHT_SLEEVE: labelled("right_arm")}
+OWN_SKIN = OWN_ARM | {Part.LEFT_LEG: labelled("left_leg"), Part.RIGHT_LEG: labelled("right_leg")}
 RIM = 1.35  # how far beyond a panel's outline (in half-widths) old cloth still counts as its own
 
 
@@ -105,10 +108,11 @@ class Layer:
 
 @dataclass(frozen=True)
 class Limb:
-    """A bare limb at working size: `across` [h, w] from 0 on its middle line to 1 at its sides, `station` [h, w], `near` its
-    depth."""
+    """A bare limb at working size: `side` [h, w] from -1 to 1 across it where it lies, `across` [h, w] from 0 on its middle line
+    to 1 at its sides and beyond, `station` [h, w], `near` its depth."""
 
     part: Part
+    side: np.ndarray
     across: np.ndarray
     station: np.ndarray
     near: float
@@ -147,18 +151,23 @@ def step_between(values: np.ndarray, low: float | np.ndarray, high: float | np.n
 
 
 def old_cloth(
-    labels: np.ndarray, category: str, column_station: np.ndarray | None, waist: float, arms: Sequence[Limb] = ()
+    labels: np.ndarray,
+    category: str,
+    column: tuple[np.ndarray, np.ndarray] | None,
+    waist: float,
+    arms: Sequence[Limb] = (),
 ) -> np.ndarray:
     """[h, w] bool: pixels of what `category` replaces. A dress belongs to a top above the `waist` station and on the `arms`, and
-    to a skirt below it."""
+    to a skirt below it; `column` is the trunk's (across, station) [h, w]."""
     dress = labels == _id["dress"]
     if category == "full":
         return UPPER[labels] | LOWER[labels]
-    if not dress.any() or column_station is None:
+    if not dress.any() or column is None:
         return UPPER[labels] if category == "upper" else LOWER[labels] | dress
-    above = column_station < waist
+    across, station = column
+    above = station < waist
     for arm in arms:
-        above |= (arm.across < 1.6) & (arm.station > 0.2)
+        above |= (arm.across < np.where(across < 1, 1.1, 1.6)) & (arm.station > 0.2)
     return (UPPER[labels] & (~dress | above)) if category == "upper" else LOWER[labels] | (dress & ~above)
 
 
@@ -205,7 +214,7 @@ def panel_layer(
     allow = _allowed(m, dressing, labels, across, station, arms) * step_between(across, 1.10, 1.0) * reach
     allow *= step_between(station, hem + 0.30, hem + 0.18)
     rim = soften(cv2.dilate(old.astype(np.uint8), np.ones((3, 3))))
-    cover = _domain(m, hem, dressing.sleeve_ends, across, station, arms) * rim
+    cover = _domain(m, hem, dressing.sleeve_ends, labels, across, station, arms) * rim
     if m.part == Part.TORSO:
         beside = _off_bare_arms(dressing, across, station, arms)
     if beside is not None:
@@ -229,7 +238,7 @@ def _allowed(m: PanelMap, dressing: Dressing, labels: np.ndarray, across: np.nda
     hidden = HEAD[labels] | limbs
     if m.part in SLEEVES:
         # A sleeve stands off the arm a little, never far.
-        reach = max(2, round(0.008 * max(labels.shape)))
+        reach = max(2, round(0.018 * max(labels.shape)))
         near = cv2.dilate((~BACKGROUND[labels]).astype(np.uint8), np.ones((2 * reach + 1,) * 2)) > 0
         seen = (UPPER | SKIN_OF_TRUNK | LOWER | OWN_ARM[m.part])[labels] | (BACKGROUND[labels] & near)
         hidden &= ~OWN_ARM[m.part][labels]
@@ -250,22 +259,48 @@ def _allowed(m: PanelMap, dressing: Dressing, labels: np.ndarray, across: np.nda
 
 
 def _domain(
-    m: PanelMap, hem: float, sleeve_ends: Mapping[Part, float], across: np.ndarray, station: np.ndarray, arms: list[Limb]
+    m: PanelMap,
+    hem: float,
+    sleeve_ends: Mapping[Part, float],
+    labels: np.ndarray,
+    across: np.ndarray,
+    station: np.ndarray,
+    arms: list[Limb],
 ) -> np.ndarray:
     """[h, w] 0-1: where old cloth is this panel's to cover."""
     if m.part in SLEEVES:
-        return step_between(across, 1.25, 1.1) * step_between(station, hem + 0.08, hem + 0.02)
+        return step_between(across, 1.14, 1.06) * step_between(station, hem + 0.08, hem + 0.02)
     # An old hem may hang lower; far below, or wide of the body there, old cloth is not this garment's to replace but to take
     # away.
     wide = RIM - 0.3 * step_between(station, hem, hem + 0.15)
     domain = step_between(across, wide, wide - 0.12) * step_between(station, hem + 0.60, hem + 0.45)
+    if m.part in TROUSER_LEGS:
+        skirt = SKIRTS[labels]
+        if skirt.any():  # legs do not fill a skirt
+            domain = np.where(skirt & (station > CROTCH_ON_LEG), np.minimum(domain, step_between(across, 1.12, 1.02)), domain)
+    else:
+        hangs = step_between(station, 0.9, 1.1) * (m.part == Part.SKIRT or hem > 1.45)
+        domain = np.minimum(domain, 1 - hangs * step_between(across, 1.04, 1.12))
     outside = step_between(across, 0.86, 1.0)
+    if not sleeve_ends:  # without sleeves the shoulders are bare
+        domain *= 1 - step_between(across, 0.78, 0.9) * step_between(station, 0.45, 0.3)
     for arm in arms:
         # Under a sleeve the trunk's cloth goes on, so that no seam opens between the two; beyond it the arm's cloth is not the
         # trunk's.
         end = sleeve_ends.get(arm.part, 0.05)
-        domain *= 1 - step_between(arm.across, 1.5, 1.2) * (arm.station > max(end - 0.05, 0.05)) * outside
+        beside = np.maximum(step_between(arm.across, 1.5, 1.2), _outer_side(arm, across) * step_between(arm.across, 4.0, 3.0))
+        domain *= 1 - beside * (arm.station > max(end - 0.05, 0.05)) * outside
     return domain
+
+
+def _outer_side(arm: Limb, across: np.ndarray) -> np.ndarray:
+    """[h, w] 0-1: the half of an arm's surroundings that is away from the trunk, `across` [h, w] of which is given."""
+    on = arm.across < 1
+    if not on.any():
+        return np.zeros_like(across)
+    side, out = arm.side[on], across[on]
+    away = np.sign((side * (out - out.mean())).sum())
+    return step_between(away * arm.side, 0.3, 0.9)
 
 
 def _beside_trunk(m: PanelMap, column: np.ndarray | None, arms: list[Limb]) -> np.ndarray | None:

@@ -28,7 +28,7 @@ LARGEST_SHIFT = 0.35
 BREAST = 0.15  # station below which a top shows no skin
 WAKE = 2  # cells around what passes before the cloth in which flow is not believed
 PASSING = BARE_ARM | HEAD | labelled("scarf")
-TROUSERS = labelled("pants")
+NOT_A_SKIRT = labelled("pants", "upper", "coat")
 SURFACE = {
     Part.TORSO: UPPER | LOWER | SKIN_OF_TRUNK,
     Part.SKIRT: UPPER | LOWER,
@@ -88,10 +88,10 @@ def lock_to_cloth(
 
 
 def _surface(now: PanelMap, labels: np.ndarray) -> np.ndarray:
-    """[h, w] bool: where the surface that the panel follows is seen. One piece of cloth does not go the two ways of two legs: a
-    skirt follows trousers down to the crotch only."""
+    """[h, w] bool: where the surface that the panel follows is seen. One piece of cloth does not go the two ways of two legs,
+    nor of an open coat's sides: below the crotch a skirt follows a skirt only."""
     seen = SURFACE[now.part][labels] & (np.abs(now.across) < 1.0)
-    return seen & ~(TROUSERS[labels] & (now.station > CROTCH_STATION)) if now.part in (Part.TORSO, Part.SKIRT) else seen
+    return seen & ~(NOT_A_SKIRT[labels] & (now.station > CROTCH_STATION)) if now.part in (Part.TORSO, Part.SKIRT) else seen
 
 
 def _wake(now: PanelMap, labels: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from vidvton.warp.fit import FittedPanel, fit_panels
 from vidvton.warp.layers import (
     DRESS,
     SLEEVES,
+    TROUSER_LEGS,
     Canvas,
     Dressing,
     Layer,
@@ -25,7 +26,7 @@ from vidvton.warp.layers import (
     soften,
 )
 from vidvton.warp.lock import Shift, lock_to_cloth
-from vidvton.warp.panels import Panel, bare_limbs, panels_for
+from vidvton.warp.panels import Panel, bare_limbs, bare_trunk, panels_for
 from vidvton.warp.shade import Albedo, Reader, make_reader, shading
 from vidvton.warp.solve import Body
 from vidvton.warp.texture import make_texture
@@ -72,10 +73,12 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Outfit:
-    """The wears of one shot, and what drawing them needs."""
+    """The wears of one shot, and what drawing them needs: the bare `limbs`, and the bare `trunk` where a garment has no trunk of
+    its own."""
 
     wears: tuple[Wear, ...]
     limbs: tuple[FittedPanel, ...]
+    trunk: FittedPanel | None
     reader: Reader
     skin: np.ndarray
     yaw: np.ndarray
@@ -88,10 +91,11 @@ class Outfit:
         asked for."""
         raster = _raster(labels.shape, self.limb_step)
         limbs = [map_panel(p, t, self.yaw[t], raster, step=self.limb_step) for p in self.limbs]
-        drawn = (self._draw_wear(wear, t, frame, labels, size, limbs, behind) for wear in self.wears)
+        trunk = None if self.trunk is None else map_panel(self.trunk, t, self.yaw[t], raster, step=self.limb_step)
+        drawn = (self._draw_wear(wear, t, frame, labels, size, limbs, trunk, behind) for wear in self.wears)
         return [d for d in drawn if d is not None]
 
-    def _draw_wear(self, wear: Wear, t: int, frame, labels, size, limb_maps, behind) -> Drawn | None:
+    def _draw_wear(self, wear: Wear, t: int, frame, labels, size, limb_maps, bare_trunk, behind) -> Drawn | None:
         step, raster = self.step, _raster(labels.shape, self.step)
         shifts = (None if shift is None or shift[t] is None else shift[t].on(raster, step) for shift in wear.shifts)
         maps = [map_panel(p, t, self.yaw[t], raster, step=step, offset=shift) for p, shift in zip(wear.fitted, shifts)]
@@ -111,11 +115,12 @@ class Outfit:
         limb_maps = [_window(m, block, self.limb_step) for m in limb_maps]
         light = shading(frame, labels, self.reader)
         trunk = next((m for m in maps if m.part in (Part.TORSO, Part.SKIRT)), None)
-        station = across = None
-        if trunk is not None:
-            station, across = enlarge(trunk.station, labels.shape), enlarge(np.abs(trunk.across), labels.shape)
+        column = trunk if bare_trunk is None or trunk is not None else _window(bare_trunk, block, self.limb_step)
+        if column is not None:
+            column = enlarge(np.abs(column.across), labels.shape), enlarge(column.station, labels.shape)
+        across = None if trunk is None else column[0]
         arms = [_limb(m, labels.shape) for m in limb_maps if m.part in SLEEVES]
-        old = old_cloth(labels, wear.dressing.category, station, wear.dressing.waist, arms)
+        old = old_cloth(labels, wear.dressing.category, column, wear.dressing.waist, arms)
         under, under_alpha, bare = self._undress(wear, frame, labels, old, light, trunk, limb_maps, scene)
         order = draw_order(maps)
         hems = [f.panel.hem for f in wear.fitted]
@@ -132,9 +137,11 @@ class Outfit:
         picture, dim = (cv2.resize(a, half[::-1], interpolation=cv2.INTER_AREA) for a in (frame, light))
         limbs = [_limb(m, half) for m in limb_maps]
         place = None if trunk is None else (enlarge(np.abs(trunk.across), half), enlarge(trunk.station, half))
-        under, bare = fill(picture, small, few > 0, wear.dressing, place, limbs, self.skin, dim, scene)
-        grown = cv2.dilate(old.astype(np.uint8), np.ones((5, 5))).astype(bool) & ~kept_in_front(labels)
-        return under, soften(grown), bare
+        bared = fill(picture, small, few > 0, wear.dressing, place, limbs, self.skin, dim, scene)
+        kept = kept_in_front(labels)
+        kept[cv2.resize(bared.hems.astype(np.uint8), kept.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0] = False
+        grown = cv2.dilate(old.astype(np.uint8), np.ones((7, 7))).astype(bool) & ~kept
+        return bared.picture, soften(grown), bared.bare
 
 
 def _half(size: tuple[int, int]) -> tuple[int, int]:
@@ -168,7 +175,8 @@ def _window(m: PanelMap, block: tuple[int, int, int, int], step: int) -> PanelMa
 
 
 def _limb(m: PanelMap, size: tuple[int, int]) -> Limb:
-    return Limb(m.part, enlarge(np.abs(m.across), size), enlarge(m.station, size), m.near)
+    across = np.dstack([np.clip(m.across, -1, 1), np.abs(m.across), m.station])
+    return Limb(m.part, *cv2.split(enlarge(across, size)), m.near)
 
 
 def _raster(size: tuple[int, int], step: int) -> tuple[int, int]:
@@ -209,8 +217,11 @@ def fit_outfit(
     if any(g.category != "upper" for g in garments):
         parts |= {Part.LEFT_LEG, Part.RIGHT_LEG}
     limbs = fit_panels(tuple(p for p in bare_limbs() if p.part in parts), body, keypoints, depth, yaw)
+    trunk = None
+    if any(f.panel.part in TROUSER_LEGS for wear in wears for f in wear.fitted):
+        (trunk,) = fit_panels((bare_trunk(),), body, keypoints, depth, yaw)
     step, limb_step = next(steps for most, *steps in STEPS if np.median(body.unit) < most)
-    return Outfit(tuple(wears), limbs, make_reader(albedo), skin, yaw, step, limb_step)
+    return Outfit(tuple(wears), limbs, trunk, make_reader(albedo), skin, yaw, step, limb_step)
 
 
 def _same_hem(panels: tuple[Panel, ...], body: Body) -> bool:

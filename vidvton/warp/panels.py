@@ -19,6 +19,7 @@ ACROSS = np.linspace(-1, 1, 9)
 SHOULDER_STATION = -0.12  # the shoulders' upper outline, SLOPE of the way out to the joints, on an average body
 CROTCH_STATION, CROTCH_ON_LEG = 1.16, 0.16
 THIGH = 0.8  # a thigh or a shin in torso lengths
+BARE_SHOULDER = 1.2  # how far out the shoulders reach against straps, where there are no sleeves
 UPPER_ARM = 0.60  # an upper arm in torso lengths
 TUCKED = 0.82  # an old top this much shorter than the new one's natural length is worn tucked in, so the new one is too
 
@@ -105,11 +106,12 @@ def _column(garment: Garment, parts: np.ndarray, body: Body) -> tuple[Panel, flo
     seam = max(abs(shoulders[1][0] - shoulders[0][0]), 0.82 * chest)
     top = float(np.median(body.edges[:, 4, 1] - body.edges[:, 4, 0]))
     scale = seam / np.clip(top, 0.7, 1.0)
+    over = 1.0 if np.isin(parts, [Part.LEFT_SLEEVE, Part.RIGHT_SLEEVE]).any() else BARE_SHOULDER
     # Above the armpits the panel's edge is the arm-hole: straight from the armpit to the seam, and upright above it.
     ends = []
     for side, (edge, armpit) in enumerate(zip((left, right), armpits)):
         middle = (shoulders[0][0] + shoulders[1][0]) / 2
-        tip = middle + (side * 2 - 1) * seam / 2
+        tip = middle + (side * 2 - 1) * seam / 2 * over
         line = np.interp(rows, [seam_y, armpit_y], [tip, armpit[0]])
         ends.append(np.where(rows < armpit_y, line, edge))
     top_y = _shoulder_row(parts, (shoulders[0][0] + shoulders[1][0]) / 2, seam / 2, seam_y)
@@ -269,6 +271,14 @@ def _trousers(garment: Garment, parts: np.ndarray, body: Body) -> tuple[Panel, .
 def bare_limbs() -> tuple[Panel, ...]:
     """Panels of the limbs themselves, with nothing to read: they tell which pixels belong to which arm or leg."""
     parts = (Part.LEFT_SLEEVE, Part.RIGHT_SLEEVE, Part.LEFT_LEG, Part.RIGHT_LEG)
-    stations = np.linspace(0, 2.15, 16)
-    empty = np.zeros((len(stations), len(ACROSS), 2), np.float32)
-    return tuple(Panel(part, stations, empty, np.zeros(len(stations)), 2.15) for part in parts)
+    return tuple(_nothing(part, 0.0, 2.15) for part in parts)
+
+
+def bare_trunk() -> Panel:
+    """The panel of the trunk itself, with nothing to read: it tells where on the body a pixel is."""
+    return _nothing(Part.TORSO, -0.3, 1.4)
+
+
+def _nothing(part: Part, first: float, last: float) -> Panel:
+    stations = np.linspace(first, last, 16)
+    return Panel(part, stations, np.zeros((len(stations), len(ACROSS), 2), np.float32), np.zeros(len(stations)), last)

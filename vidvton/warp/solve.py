@@ -24,6 +24,8 @@ from vidvton.warp.body import (
     limb_axis,
 )
 
+MOSTLY_CLOTHED = 1.5  # limb station from which on too little of a limb is bare to tell where all of it lies
+
 
 @dataclass(frozen=True)
 class Body:
@@ -66,8 +68,9 @@ def solve_body(measure: BodyMeasure, keypoints: np.ndarray, yaw: np.ndarray, *, 
     top = _shoulder_edges(keypoints, yaw, unit, measure.visible, strength)
     blend = np.clip((COLUMN - TOP) / (ARMPIT - TOP), 0, 1)[None, :, None]
     edges = top[:, None] * (1 - blend) + edges * blend
-    arms, arm_offsets = _solve_limbs(measure.arms, measure.arms_trust, AVERAGE_ARM, seen, strength)
-    legs, leg_offsets = _solve_limbs(measure.legs, measure.legs_trust, AVERAGE_LEG, seen, strength)
+    cuffs, hems = (np.array([_typical(c) for c in ends.T]) for ends in (measure.cuffs, measure.trouser_hems))
+    arms, arm_offsets = _solve_limbs(measure.arms, measure.arms_trust, AVERAGE_ARM, cuffs, seen, strength)
+    legs, leg_offsets = _solve_limbs(measure.legs, measure.legs_trust, AVERAGE_LEG, hems, seen, strength)
     with np.errstate(all="ignore"):
         return Body(
             steady,
@@ -79,8 +82,8 @@ def solve_body(measure: BodyMeasure, keypoints: np.ndarray, yaw: np.ndarray, *, 
             unit,
             _typical(measure.hem),
             _typical(measure.waist),
-            np.array([_typical(c) for c in measure.cuffs.T]),
-            np.array([_typical(c) for c in measure.trouser_hems.T]),
+            cuffs,
+            hems,
             _typical(np.where(facing[:, 0] > 0.6, measure.shoulder, np.nan)),
             _bare(measure.slimness[:, 0], AVERAGE_ARM),
             _bare(measure.slimness[:, 1], BARE_LEG),
@@ -91,7 +94,8 @@ def _bare(slimness: np.ndarray, average: np.ndarray) -> np.ndarray:
     """An average limb's half-widths [S], scaled to what is seen of this person's bare limbs (`slimness` [T])."""
     seen = slimness[np.isfinite(slimness)]
     # Cloth or another limb that is taken for its outline only ever widens it: the lower third is the limb's own.
-    return average * (np.clip(np.quantile(seen, 0.33), 0.65, 1.2) if len(seen) > 2 else 1.0)
+    enough = len(seen) > 2 or len(slimness) < 3 and len(seen)
+    return average * (np.clip(np.quantile(seen, 0.33), 0.65, 1.2) if enough else 1.0)
 
 
 def steady_joints(keypoints: np.ndarray, visible: np.ndarray, rate: float) -> np.ndarray:
@@ -148,7 +152,10 @@ def _solve_edges(measure: BodyMeasure, expected: np.ndarray, unit: np.ndarray, s
     learned = np.clip(learned, 0.75, 1.4)
     out = np.empty_like(measure.edges)
     for side in (0, 1):
-        weight = trust[:, :, side]
+        weight = trust[:, :, side].copy()
+        # Where an arm hides the edge the trunk reaches at least as far as it is seen.
+        behind = (weight == 0) & (ratio[..., side] > learned) & (ratio[..., side] < 1.45) & (COLUMN > ARMPIT)
+        weight[behind] = 0.3
         anchor = 0.03 * measure.visible[:, None]
         value = (weight * np.nan_to_num(ratio[:, :, side]) + anchor * learned) / np.maximum(weight + anchor, 1e-9)
         smooth = whittaker(value, weight + anchor, 6.0 * strength)
@@ -170,16 +177,19 @@ def _shoulder_edges(keypoints: np.ndarray, yaw: np.ndarray, unit: np.ndarray, vi
 
 
 def _solve_limbs(
-    edges: np.ndarray, trust: np.ndarray, prior: np.ndarray, seen: np.ndarray, strength: float
+    edges: np.ndarray, trust: np.ndarray, prior: np.ndarray, cloth: np.ndarray, seen: np.ndarray, strength: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(half-widths [T, 2, S, 2] signed, offsets [T, 2, S]) of two limbs about their bones.
+    """(half-widths [T, 2, S, 2] signed, offsets [T, 2, S]) of two limbs about their bones; `cloth` [2] is the station at which
+    each gets bare (NaN: at none).
 
-    Where both edges of a limb are seen their middle corrects the joints' line, along the whole limb; each side is smoothed on
+    Where both edges of a limb are seen, best where it is bare, their middle corrects the joints' line, along the whole limb; each
+    side is smoothed on
     its own; where unsure, the shot's median stands in, and that within reason of an average limb.
     """
     widths, offsets = np.empty_like(edges), np.empty(edges.shape[:3])
     for limb in (0, 1):
-        offset = offsets[:, limb] = _middle_line(edges[:, limb], trust[:, limb], prior, seen, strength)
+        bare = np.where(LIMB > cloth[limb], 1.0, 0.05) if cloth[limb] < MOSTLY_CLOTHED else np.ones(len(LIMB))
+        offset = offsets[:, limb] = _middle_line(edges[:, limb], trust[:, limb] * bare[:, None], prior, seen, strength)
         for side, sign in ((0, -1.0), (1, 1.0)):
             values = np.maximum(sign * (edges[:, limb, :, side] - offset), 0.0)
             weight = trust[:, limb, :, side]
@@ -197,7 +207,7 @@ def _solve_limbs(
 def _middle_line(edges: np.ndarray, trust: np.ndarray, prior: np.ndarray, seen: np.ndarray, strength: float) -> np.ndarray:
     """How far a limb's middle lies beside its bone, [T, S] torso lengths: smooth along the limb and in time, within reason."""
     width = edges[..., 1] - edges[..., 0]
-    whole = (width > 1.1 * prior) & (width < 3.4 * prior) & (LIMB > 0.3)
+    whole = (width > 0.9 * prior) & (width < 3.4 * prior) & (LIMB > 0.3)
     weight = trust.min(-1) * whole
     middle_ = np.clip(edges.mean(-1), -0.22, 0.22)
     smooth = whittaker(middle_, weight + 0.01 * seen[:, None], 6.0 * strength)

@@ -3,14 +3,39 @@ background."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 
 from vidvton.warp.body import LOWER, UPPER
-from vidvton.warp.layers import BACKGROUND, LEGS_BARE, SKIN_OF_TRUNK, SLEEVES, Dressing, Limb, soften, step_between
+from vidvton.warp.layers import (
+    BACKGROUND,
+    DRESS,
+    LEGS_BARE,
+    OWN_SKIN,
+    SKIN_OF_TRUNK,
+    SLEEVES,
+    Dressing,
+    Limb,
+    soften,
+    step_between,
+)
 from vidvton.warp.texture import continue_colours
 
+NEXT = 0.5  # stations of a limb next to the old garment's end whose skin is continued
+HEM_SHADOW = 0.12  # stations beyond that end over which the hem's shadow lies
+STRIPS, ENOUGH, ALIKE = 9, 60, 0.05  # strips of skin across a limb; pixels it takes; chromaticity up to which it is skin
 SKIN_START = 0.15  # station from which on a bare arm lies before the trunk's cloth
+
+
+class Undressed(NamedTuple):
+    """What lies under the old garment: the `picture` [h, w, 3] float32 0-255, the `bare` arms that lie before the trunk, each as
+    (colour [h, w, 3], alpha [h, w]), and `hems` [h, w] bool, where skin is painted although it is seen: in a hem's shadow."""
+
+    picture: np.ndarray
+    bare: list[tuple[np.ndarray, np.ndarray]]
+    hems: np.ndarray
 
 
 def fill(
@@ -23,15 +48,14 @@ def fill(
     skin: np.ndarray,
     light: np.ndarray,
     plate: tuple[np.ndarray, np.ndarray] | None = None,
-) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
-    """What lies under the old garment: the picture [h, w, 3] float32 0-255, and the bare arms that lie before the trunk, each as
-    (colour [h, w, 3], alpha [h, w]).
+) -> Undressed:
+    """What lies under the old garment.
 
     `frame` [h, w, 3] uint8, `labels` [h, w], `old` [h, w] bool, `trunk` the new trunk panel's (across, station) [h, w] (None:
     it has none), `limbs` the bare limbs, `skin` [2, 3] 0-1 the skin's colour above the waist and on the legs, `light` [h, w] the
     shading factor, `plate` [h, w, 3] uint8 the background where it is known from other frames (None: continued from
     around)."""
-    rim = cv2.dilate(old.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))) > 0
+    rim = cv2.dilate(old.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7))) > 0
     picture = _surroundings(frame, labels, old, rim, plate)
     tone, legs = (colour * 255 * _soft_light(light)[..., None] for colour in skin)
     if trunk is not None:
@@ -39,8 +63,7 @@ def fill(
         deep = step_between(cv2.distanceTransform(old.astype(np.uint8), cv2.DIST_L2, 3), 0.5, 2.5)
         for colour, share in _trunk(frame, labels, rim, dressing, *trunk, tone):
             picture += (colour - picture) * (share * deep)[..., None]
-    cloth = soften(old)
-    bare = []
+    bare, hems = [], np.zeros_like(old)
     for limb in limbs:
         is_arm = limb.part in SLEEVES
         if is_arm == (dressing.category == "lower") and dressing.category != "full":
@@ -48,17 +71,62 @@ def fill(
         shape = (
             step_between(limb.across, 1.08, 0.92) * step_between(limb.station, -0.05, 0.1) * step_between(limb.station, 2.12, 2.0)
         )
-        share = shape * (cloth if is_arm else soften(rim))  # legs go on under the rim, where the old hem's shadow was
+        own = OWN_SKIN[limb.part][labels] & (limb.across < 1.05) & ~rim
+        shade = old
+        if own.sum() > ENOUGH:
+            shadow = rim & OWN_SKIN[limb.part][labels] & (limb.station < _first(own, limb) + HEM_SHADOW)
+            shade = old | shadow
+            hems |= shadow & (limb.across < 1.1)
+        share = shape * soften(shade if is_arm else rim)
         if share.max() < 0.02:
             continue
-        # A limb is round: it darkens towards its sides.
-        colour = (tone if is_arm else legs) * (1.0 - 0.16 * np.minimum(limb.across, 1) ** 3)[..., None]
+        colour = _limb_skin(frame, limb, own, share > 0, tone if is_arm else legs)
         picture += (colour - picture) * share[..., None]
         if is_arm and limb.near <= 0:
             # Down to the new sleeve's end the arm is covered: by the sleeve, or at the shoulder by the trunk's cloth.
             end = dressing.sleeve_ends.get(limb.part, SKIN_START)
-            bare.append((colour, share * step_between(limb.station, end - 0.1, end + 0.02)))
-    return picture, bare
+            before = _before_trunk(own & (limb.station < _first(own, limb) + NEXT), trunk)
+            bare.append((colour, share * before * step_between(limb.station, end - 0.1, end + 0.02)))
+    return Undressed(picture, bare, hems)
+
+
+def _first(own: np.ndarray, limb: Limb) -> float:
+    """The station at which a limb's skin `own` [h, w] bool is first seen."""
+    return float(np.quantile(limb.station[own], 0.05)) if own.any() else np.inf
+
+
+def _before_trunk(own: np.ndarray, trunk: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
+    """[h, w] 0-1: where a bare arm may lie over the trunk's cloth: everywhere where some of it is seen there (`own` [h, w] bool
+    is what is seen of it), else beside it alone."""
+    if trunk is None or not own.any():
+        return np.float32(1)
+    inside = step_between(trunk[0], 1.02, 0.92) * step_between(trunk[1], -0.05, 0.1)
+    crosses = np.clip((inside[own].mean() - 0.1) / 0.15, 0, 1)
+    return 1 - inside * (1 - crosses)
+
+
+def _limb_skin(frame: np.ndarray, limb: Limb, own: np.ndarray, where: np.ndarray, tone: np.ndarray) -> np.ndarray:
+    """[h, w, 3] float32 0-255: a limb's skin where `where` [h, w] says. What is seen of it (`own` [h, w] bool) next to the old
+    garment goes on, strip by strip along the limb; where too little is seen, or what is no skin, it is `tone` [h, w, 3], darker
+    towards its sides: a limb is round."""
+    out = tone * (1.0 - 0.16 * np.minimum(limb.across, 1) ** 3)[..., None]
+    if own.sum() <= ENOUGH:
+        return out
+    near = own & (limb.station < _first(own, limb) + NEXT)
+    strip = np.clip((limb.side[near] + 1) / 2 * STRIPS, 0, STRIPS - 1).astype(int)
+    count = np.bincount(strip, minlength=STRIPS).astype(np.float64)
+    pixels = frame[near].astype(np.float64)
+    usual = pixels.mean(0), out[where].mean(0)
+    if count.sum() < ENOUGH or np.abs(usual[0] / usual[0].sum() - usual[1] / usual[1].sum()).max() > ALIKE:
+        return out
+    middle = (np.arange(STRIPS) + 0.5) / STRIPS * 2 - 1
+    full = count > 0.02 * count.sum()
+    for channel in range(3):
+        sums = np.bincount(strip, pixels[:, channel], STRIPS)
+        profile = np.interp(middle, middle[full], sums[full] / count[full])
+        profile = np.convolve(np.pad(profile, 1, mode="edge"), [0.25, 0.5, 0.25], "valid")
+        out[where, channel] = np.interp(limb.side[where], middle, profile)
+    return out
 
 
 def _surroundings(frame: np.ndarray, labels: np.ndarray, old: np.ndarray, rim: np.ndarray, plate) -> np.ndarray:
@@ -87,7 +155,7 @@ def _trunk(frame, labels, rim, dressing: Dressing, across, station, tone) -> lis
     neck = cv2.GaussianBlur(continue_colours(frame, chest), (0, 0), 3.0).astype(np.float32) if chest.sum() > 20 else tone
     layers.append((neck, inside * step_between(station, 0.55, 0.40)))
     if dressing.category == "upper":
-        kept = LOWER[labels] & ~rim
+        kept = (LOWER[labels] | (labels == DRESS)) & ~rim
         if kept.sum() > 50:
             wear = cv2.GaussianBlur(continue_colours(frame, kept), (0, 0), 0.8).astype(np.float32)
             layers.append((wear, inside * step_between(station, 0.60, 0.66)))
