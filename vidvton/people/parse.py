@@ -21,6 +21,7 @@ _FINE, _COARSE = 2, 4
 _NEIGHBOUR = 0.8
 _AGREE = 3.0
 _FAINTEST = -8.0
+_BARED = 0.12  # share of skin at a place of the trunk from which it is the trunk's own
 _LONG = 1.4  # limb station from which on trousers or skirt are long
 
 
@@ -140,7 +141,9 @@ def _name(surface: np.ndarray, zones: Zones, body: Body, appearance: Appearance)
 
     arms = [np.maximum(zones.arm[s], zones.hand[s]) for s in (0, 1)]
     legs = [np.maximum(zones.leg[s] * (zones.v > 0.8), 0.9 * zones.foot[s]) for s in (0, 1)]
-    chest = np.maximum(zones.nape, 0.6 * zones.torso * (zones.lat < 0.8) * soft(np.maximum(zones.v, 0) / 0.3))
+    bared = appearance.places.torso.mean(axis=0)[:, SKIN][zones.torso_bin] > _BARED  # a belly that is often bare is no hand
+    upper = np.where(bared, np.float32(1), soft(np.maximum(zones.v, 0) / 0.3))
+    chest = np.maximum(zones.nape, 0.6 * zones.torso * (zones.lat < 0.8) * upper)
     head = np.maximum(zones.face * 1.2, zones.head * 0.9)
     parts = np.stack([head, chest, arms[0], arms[1], legs[0], legs[1]], axis=-1)
     names = np.array([LABEL[n] for n in ("face", "torso_skin", "left_arm", "right_arm", "left_leg", "right_leg")], np.uint8)

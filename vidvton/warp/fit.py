@@ -18,6 +18,7 @@ from vidvton.warp.tps import tps_basis
 
 SIDES = np.array([-1.0, 0.0, 1.0])
 WIDE = np.linspace(-1.3, 1.3, 14)  # the dense lattice reaches beyond the outlines, so that it can be read on them
+STRETCH = 1.6  # how much wider than its cut a skirt gets over legs that stand apart
 TAPER = 0.6  # limb stations past the old sleeve's end over which a longer one narrows to the arm
 ASPECT = 0.35  # half a panel's width against a station, for the spline's own plane
 
@@ -73,7 +74,7 @@ def _place(panel: Panel, controls: np.ndarray, body: Body, keypoints: np.ndarray
     points = keypoints[t, :, :2].astype(np.float64)
     column = _ColumnFrame(points, body, t)
     if panel.part in (Part.TORSO, Part.SKIRT):
-        left, right = _column_edges(panel, controls, column)
+        left, right = _column_edges(panel, controls, column, _leg_reach(points, body, controls, column))
     elif panel.part in (Part.LEFT_SLEEVE, Part.RIGHT_SLEEVE):
         left, right = _sleeve_edges(panel, controls, column, points, body, yaw[t], t)
     else:
@@ -102,7 +103,22 @@ class _ColumnFrame:
         return np.interp(stations, COLUMN, self.edges[:, side])
 
 
-def _column_edges(panel: Panel, controls: np.ndarray, column: _ColumnFrame) -> tuple[np.ndarray, np.ndarray]:
+def _leg_reach(points: np.ndarray, body: Body, controls: np.ndarray, column: _ColumnFrame) -> np.ndarray:
+    """[C, 2] torso lengths: how far to either side of the column bare legs reach at its stations; 0 above them."""
+    centres = np.stack([np.interp(controls, COLUMN, column.centres[:, i]) for i in (0, 1)], -1)
+    across = np.stack([np.interp(controls, COLUMN, column.across[:, i]) for i in (0, 1)], -1)
+    station = np.clip((controls - 1.0) / 0.8, 0, 2)
+    reach = np.zeros((len(controls), 2))
+    for joints in LEGS:
+        knots = points[list(joints)]
+        bone = np.stack([np.interp(station, [0, 1, 2], knots[:, i]) for i in (0, 1)], -1)
+        offset = ((bone - centres) * across).sum(-1) / column.unit
+        half = 1.1 * np.interp(station, LIMB, body.bare_leg)
+        reach = np.maximum(reach, np.stack([half - offset, half + offset], -1))
+    return reach * (controls > 1.1)[:, None]
+
+
+def _column_edges(panel: Panel, controls: np.ndarray, column: _ColumnFrame, legs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     # Worn, flat cloth shows about 85 % of its width; the rest goes round the sides.
     half = 0.85 * np.interp(controls, panel.stations, panel.half_widths)
     # Below the hips a skirt hangs by its own cut; above them, and on tops, cloth lies on the body.
@@ -110,7 +126,8 @@ def _column_edges(panel: Panel, controls: np.ndarray, column: _ColumnFrame) -> t
     ends = []
     for side, sign in ((0, -1.0), (1, 1.0)):
         outline = np.abs(column.edge(controls, side))
-        outline = outline * (1 - hangs) + np.clip(outline, half, 1.3 * half) * hangs
+        hanging = np.maximum(np.clip(outline, half, 1.3 * half), np.minimum(legs[:, side], STRETCH * half))
+        outline = outline * (1 - hangs) + hanging * hangs
         ends.append(column.at(controls, sign * outline))
     return ends[0], ends[1]
 

@@ -6,7 +6,7 @@ Labels decide at working size; colours and the garment's own outline are read at
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -35,6 +35,7 @@ SLEEVES = (Part.LEFT_SLEEVE, Part.RIGHT_SLEEVE)
 TROUSER_LEGS = (Part.LEFT_LEG, Part.RIGHT_LEG)
 OWN_ARM = {Part.LEFT_SLEEVE: labelled("left_arm"), Part.RIGHT_SLEEVE: labelled("right_arm")}
 OWN_SKIN = OWN_ARM | {Part.LEFT_LEG: labelled("left_leg"), Part.RIGHT_LEG: labelled("right_leg")}
+STANDS_OFF = 0.008, 0.018  # of the picture: how far a sleeve reaches beyond the arm's outline at the shoulder, and below it
 RIM = 1.35  # how far beyond a panel's outline (in half-widths) old cloth still counts as its own
 
 
@@ -120,14 +121,16 @@ class Limb:
 
 @dataclass(frozen=True)
 class Dressing:
-    """What to draw: a garment's `category`, its `texture`, and the station on the column where a dress counts as lower
-    garment."""
+    """What to draw: a garment's `category`, its `texture`, the limb stations where sleeves and trouser legs end, whether it is
+    worn `tucked`, the station on the column where a dress counts as lower garment, and the `fabric`'s colour [3] 0-1."""
 
     category: str
     texture: Texture
     sleeve_ends: Mapping[Part, float]
     tucked: bool = False
     waist: float = 0.72
+    leg_ends: Mapping[Part, float] = field(default_factory=dict)
+    fabric: np.ndarray | None = None
 
 
 def soften(mask: np.ndarray, spread: float = 0.8) -> np.ndarray:
@@ -237,9 +240,10 @@ def _allowed(m: PanelMap, dressing: Dressing, labels: np.ndarray, across: np.nda
     limbs = cv2.morphologyEx((BARE_ARM | SHOES)[labels].astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5))) > 0
     hidden = HEAD[labels] | limbs
     if m.part in SLEEVES:
-        # A sleeve stands off the arm a little, never far.
-        reach = max(2, round(0.018 * max(labels.shape)))
-        near = cv2.dilate((~BACKGROUND[labels]).astype(np.uint8), np.ones((2 * reach + 1,) * 2)) > 0
+        # A sleeve stands off the arm a little, at the shoulder hardly at all, never far.
+        person = (~BACKGROUND[labels]).astype(np.uint8)
+        close, near = (cv2.dilate(person, np.ones((2 * max(2, round(r * max(labels.shape))) + 1,) * 2)) > 0 for r in STANDS_OFF)
+        near = (close & (station > 0.12)) | (near & (station > 0.3))
         seen = (UPPER | SKIN_OF_TRUNK | LOWER | OWN_ARM[m.part])[labels] | (BACKGROUND[labels] & near)
         hidden &= ~OWN_ARM[m.part][labels]
     elif dressing.category == "upper":
@@ -251,9 +255,10 @@ def _allowed(m: PanelMap, dressing: Dressing, labels: np.ndarray, across: np.nda
         seen = worn[labels] | (BACKGROUND[labels] & free)
     seen = cv2.morphologyEx(seen.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((7, 7))) > 0
     if m.part == Part.TORSO:
-        # The shoulder's cap is the trunk's to cover; the arm below it lies before the trunk.
+        # The shoulder's cap is the trunk's to cover, and what of the arm-pit the sleeve leaves; the arm below lies before it.
         for arm in arms:
-            cap = OWN_ARM[arm.part][labels] & (arm.station < 0.35) & (across < 1.15)
+            limit = np.clip(dressing.sleeve_ends.get(arm.part, 0.0) - 0.1, 0.35, 0.9)
+            cap = OWN_ARM[arm.part][labels] & (arm.station < limit) & (across < np.where(arm.station < 0.35, 1.15, 1.0))
             hidden, seen = hidden & ~cap, seen | cap
     return soften(seen & ~hidden)
 

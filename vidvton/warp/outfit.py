@@ -210,7 +210,8 @@ def fit_outfit(
         fitted = fit_panels(tuple(_scaled(p, factor) for p in panels), body, keypoints, depth, yaw)
         waist = body.waist if np.isfinite(body.waist) else DEFAULT_WAIST
         ends = {p.part: p.hem for p in panels if p.part in SLEEVES}
-        dressing = Dressing(garment.category, texture, ends, first.tucked, waist)
+        legs = {p.part: p.hem for p in panels if p.part in TROUSER_LEGS}
+        dressing = Dressing(garment.category, texture, ends, first.tucked, waist, legs, garment.fabric.numpy())
         wears.append(Wear(dressing, fitted, _lock(fitted, yaw, motion, flow_step)))
     skin = albedo.skin if np.isfinite(albedo.skin).all() else np.stack([DEFAULT_SKIN] * 2)
     parts = {Part.LEFT_SLEEVE, Part.RIGHT_SLEEVE}  # arms lie before any garment; legs are bared by lower and full ones alone

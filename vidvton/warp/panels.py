@@ -21,6 +21,7 @@ CROTCH_STATION, CROTCH_ON_LEG = 1.16, 0.16
 THIGH = 0.8  # a thigh or a shin in torso lengths
 BARE_SHOULDER = 1.2  # how far out the shoulders reach against straps, where there are no sleeves
 UPPER_ARM = 0.60  # an upper arm in torso lengths
+MIDRIFF = 0.12  # torso lengths of bare skin between old top and old trousers that make a belly
 TUCKED = 0.82  # an old top this much shorter than the new one's natural length is worn tucked in, so the new one is too
 
 
@@ -135,9 +136,12 @@ def _shoulder_row(parts: np.ndarray, middle: float, half: float, seam_y: float) 
 
 
 def _length(garment: Garment, natural: float, armpit: float, body: Body) -> tuple[float, float, bool]:
-    """(hem station, stretch below the armpits, tucked): a top is worn as the old one was, unless the lengths are far apart."""
+    """(hem station, stretch below the armpits, tucked): a top is worn as the old one was, unless the lengths are far apart, or
+    the old one leaves the belly bare."""
     if not np.isfinite(body.hem) or natural <= armpit:
         return natural, 1.0, False
+    if garment.category == "upper" and body.waist - body.hem > MIDRIFF:
+        return max(natural, body.hem), 1.0, False
     stretch = (body.hem - armpit) / (natural - armpit)
     if garment.category == "full":
         return (body.hem, stretch, False) if 0.85 < stretch < 1.2 else (natural, 1.0, False)

@@ -59,8 +59,9 @@ def fill(
     picture = _surroundings(frame, labels, old, rim, plate)
     tone, legs = (colour * 255 * _soft_light(light)[..., None] for colour in skin)
     if trunk is not None:
-        # At the old garment's rim what lies beside it goes on; skin is for what lies deeper.
+        # At the old garment's rim what lies beside it goes on; skin is for what lies deeper, and for all of the neckline.
         deep = step_between(cv2.distanceTransform(old.astype(np.uint8), cv2.DIST_L2, 3), 0.5, 2.5)
+        deep = np.maximum(deep, step_between(trunk[0], 0.75, 0.55) * step_between(trunk[1], 0.35, 0.2))
         for colour, share in _trunk(frame, labels, rim, dressing, *trunk, tone):
             picture += (colour - picture) * (share * deep)[..., None]
     bare, hems = [], np.zeros_like(old)
@@ -74,13 +75,18 @@ def fill(
         own = OWN_SKIN[limb.part][labels] & (limb.across < 1.05) & ~rim
         shade = old
         if own.sum() > ENOUGH:
-            shadow = rim & OWN_SKIN[limb.part][labels] & (limb.station < _first(own, limb) + HEM_SHADOW)
+            first = _first(own, limb)
+            shape = shape * step_between(limb.station, first + 0.25, first + HEM_SHADOW)  # farther on, cloth is not the limb's
+            shadow = rim & OWN_SKIN[limb.part][labels] & (limb.station < first + HEM_SHADOW)
             shade = old | shadow
             hems |= shadow & (limb.across < 1.1)
         share = shape * soften(shade if is_arm else rim)
         if share.max() < 0.02:
             continue
         colour = _limb_skin(frame, limb, own, share > 0, tone if is_arm else legs)
+        if limb.part in dressing.leg_ends:  # in a gap between the new trouser legs there is cloth, not skin
+            cloth = step_between(limb.station, dressing.leg_ends[limb.part] - 0.05, dressing.leg_ends[limb.part] - 0.15)
+            colour += (dressing.fabric * 255 * light[..., None] - colour) * cloth[..., None]
         picture += (colour - picture) * share[..., None]
         if is_arm and limb.near <= 0:
             # Down to the new sleeve's end the arm is covered: by the sleeve, or at the shoulder by the trunk's cloth.
