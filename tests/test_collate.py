@@ -68,12 +68,15 @@ def some_inputs(frames: int = 3, garments: tuple[Garment, ...] | None = None) ->
     )
 
 
-def test_a_sample_has_the_shapes_the_network_asks_for_and_its_hint_is_multiplied_by_alpha():
-    made = collate(some_inputs(), NET, slots=2)
+def test_a_sample_has_the_shapes_the_network_asks_for_and_its_hint_is_the_dressed_region():
+    inputs = some_inputs()
+    made = collate(inputs, NET, slots=2)
     assert made.size == NET and made.num_frames == 3
     assert made.agnostic.shape == (1, 3, 3, *NET) and made.garments.shape == (1, 2, 4, *NET)
     inside = made.warped[0, 1, :, 16, 12]  # the middle of the region
-    assert torch.allclose(inside, torch.tensor([0.4, 0.4, 0.4, 0.5]), atol=1e-3)
+    source = inputs.clip.frames[1, :, 30, 20].float() / 255  # the garment lies over it by one half
+    assert torch.allclose(inside, torch.cat([0.4 + 0.5 * source, torch.ones(1)]), atol=0.06)
+    assert (made.warped[:, :, :, :, :2] == 0).all(), "nothing of the source outside the region"
     assert made.given.all() and (made.augmentation == 0).all()
     without = collate(some_inputs(), NET, hint=False)
     assert (without.warped == 0).all() and torch.equal(without.agnostic, made.agnostic)

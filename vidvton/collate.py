@@ -25,7 +25,6 @@ from .values import (
     Garment,
     Layout,
     TryOnInputs,
-    WarpedGarment,
 )
 
 GREY = 128 / 255
@@ -117,21 +116,23 @@ class GarmentConditions(NamedTuple):
 
 
 def frame_conditions(
-    agnostic: AgnosticFrames, keypoints: Tensor, warped: WarpedGarment | None, view: View, *, hard: bool = False
+    agnostic: AgnosticFrames, keypoints: Tensor, dressed: Tensor | None, view: View, *, hard: bool = False
 ) -> FrameConditions:
     """What the network is told of each frame in `view`: agnostic [T, 3, h, w], region [T, 1, h, w], pose [T, 33, 3] and warped
     [T, 4, h, w], as in `Conditioning`.
 
-    `keypoints` [T, 33, 3] (x, y, score) in source pixels; `warped` None: no hint. The region is the share of a pixel that is to
+    `keypoints` [T, 33, 3] (x, y, score) in source pixels; `dressed` [T, 3, H, W] uint8 or float 0-1 the frames as the warp engine
+    dresses them, of which the region is shown (None: no hint). The region is the share of a pixel that is to
     be generated, or with `hard` 1 wherever there is any.
     """
     region = view.apply(agnostic.region)
     if hard:
         region = (region > 0).float()
-    if warped is None:
+    if dressed is None:
         hint = torch.zeros(len(view), 4, *view.size)
     else:
-        hint = view.apply(torch.cat([warped.frames * warped.alpha, warped.alpha], 1))
+        inside, shown = agnostic.region.float(), dressed if dressed.is_floating_point() else to_float(dressed)
+        hint = view.apply(torch.cat([shown * inside, inside], 1))
     return FrameConditions(view.apply(agnostic.frames, fill=GREY), region, _shares(keypoints, view), hint)
 
 
@@ -213,7 +214,8 @@ def collate(
     view = whole_view(len(inputs.clip), inputs.clip.size, size) if view is None else view
     if len(view) != len(inputs.clip) or tuple(view.size) != tuple(size):
         raise ValueError(f"a view of {len(view)} frames at {view.size} was given for {len(inputs.clip)} frames at {size}")
-    per_frame = frame_conditions(inputs.agnostic, inputs.person.keypoints, inputs.warped if hint else None, view, hard=hard)
+    dressed = torch.lerp(to_float(inputs.clip.frames), inputs.warped.frames, inputs.warped.alpha) if hint else None
+    per_frame = frame_conditions(inputs.agnostic, inputs.person.keypoints, dressed, view, hard=hard)
     return conditions(per_frame, garment_conditions(inputs.garments, garment_size or size, slots=slots))
 
 

@@ -296,8 +296,8 @@ class Conditioning:
     """What the network is given, batched, at the network's pixel size; pictures are float 0-1 of one dtype.
 
     Per frame: `agnostic` [B, T, 3, H, W]; `region` [B, T, 1, H, W] (1 = generate); `pose` [B, T, 33, 3] (x, y as shares of the
-    frame's width and height, score 0-1); `warped` [B, T, 4, H, W] what the warp engine lays over the frame, the new cloth and
-    what takes the place of the old, colour times alpha and alpha (zero where there is nothing). Per garment: `garments`
+    frame's width and height, score 0-1); `warped` [B, T, 4, H, W] the region as the warp engine dresses it, colour times
+    alpha and alpha (zero outside it, and all over where there is no such hint). Per garment: `garments`
     [B, G, 4, h, w] colour times alpha and alpha; `garment_points` [B, G, POINTS, 3] landmarks like `pose`; `slots` [B, G] int64,
     index into CATEGORIES or -1 for an empty slot (its rows are zero); `layout` [B, G, 6] int64 codes of LAYOUT_WORDS. Per
     sample: `given` [B, 3] bool, which of GROUPS is given; what is

@@ -35,7 +35,7 @@ from vidvton.progress import Progress
 from vidvton.render.composite import paste
 from vidvton.render.warp_engine import unfade
 from vidvton.render.worn import Worn
-from vidvton.values import AgnosticFrames, Clip, Conditioning, PersonTrack, WarpedGarment
+from vidvton.values import AgnosticFrames, Clip, Conditioning, PersonTrack
 from vidvton.workers import fork_workers, in_order, worker_context, worker_count
 
 CONTEXT = 3  # frames on either side that an agnostic frame depends on
@@ -142,16 +142,15 @@ def _draw_chunk(stage: Stage, folder: Path, task: _Task) -> int:
     agnostic = make_agnostic(clip, PersonTrack(pose, torch.from_numpy(np.stack(labels))), stage.category)
     count, size = task.high - task.low, tuple(stage.canvas[task.low].tolist())
     grey, start = np.stack(task.wides), np.stack(task.wides)
-    region, colour, cover = np.zeros((count, *size), bool), np.zeros((count, *size, 3), np.float32), np.zeros((count, *size))
+    region = np.zeros((count, *size), bool)
     points = np.zeros((count, 33, 3), np.float32)
     blobs = []
     for k, t in enumerate(range(task.low, task.high)):
         small, mask = task.crops[t - task.first], agnostic.region[t - task.first, 0].numpy()
         (left, top), (height, width) = stage.origin[t], mask.shape
         place = slice(top, top + height), slice(left, left + width)
-        start[k][place], worn = _dressed(stage.worn, t, small, labels[t - task.first])
-        if worn is not None:
-            colour[k][place], cover[k][place], cloth = worn
+        start[k][place], cloth = _dressed(stage.worn, t, small, labels[t - task.first])
+        if cloth is not None:
             mask = mask | _room_for(cloth, labels[t - task.first] == 0)
         grey[k][place] = np.where(mask[..., None], np.uint8(AGNOSTIC_GREY), small)
         region[k][place] = mask
@@ -162,7 +161,7 @@ def _draw_chunk(stage: Stage, folder: Path, task: _Task) -> int:
     told = frame_conditions(
         AgnosticFrames(from_arrays(grey), torch.from_numpy(region)[:, None], torch.ones(count)),
         torch.from_numpy(points),
-        WarpedGarment(from_arrays(colour).contiguous(), torch.from_numpy(cover).float()[:, None]),
+        from_arrays(start),
         view,
     )
     _store(_path(folder, task.low), told, view.apply(from_arrays(start), fill=GREY), blobs)
@@ -170,16 +169,14 @@ def _draw_chunk(stage: Stage, folder: Path, task: _Task) -> int:
 
 
 def _dressed(worn: Worn, t: int, small: np.ndarray, labels: np.ndarray):
-    """(the working crop as the warp dresses it, (colour and alpha of what it lays over it, alpha of the new cloth) or None)."""
+    """(the working crop as the warp dresses it, alpha [h, w] of the new cloth alone or None)."""
     if not worn.seen(t):
         return small, None
     drawn = worn.draw(t, small, labels, small.shape[:2])
     out = small
     for piece in drawn:
         out = paste(out, piece)
-    colour, cover = flatten(drawn, small.shape[:2])
-    _, cloth = flatten(drawn, small.shape[:2], under=False)
-    return out, (as_arrays(colour), cover[0].numpy(), cloth[0].numpy())
+    return out, flatten(drawn, small.shape[:2], under=False)[1][0].numpy()
 
 
 def _room_for(cover: np.ndarray, background: np.ndarray) -> np.ndarray:

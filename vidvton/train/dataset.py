@@ -166,7 +166,7 @@ def _sized(scene: Scene, view: View, start: int, *, garment_size: tuple[int, int
     pictures are brought to size as bytes, four channels at once."""
     shown = torch.where(scene.region, torch.tensor(_GREY, dtype=torch.uint8), scene.source)
     seen = _bytes(torch.cat([shown, scene.region.to(torch.uint8) * 255], 1), view, (_GREY, _GREY, _GREY, 0))
-    share = scene.alpha if hint else torch.zeros_like(scene.alpha)
+    share = torch.where(scene.region, scene.alpha, 0) if hint else torch.zeros_like(scene.alpha)
     colour = (scene.warped.float() * (share.float() / 255)).round().to(torch.uint8)
     warped = _bytes(torch.cat([colour, share], 1), view, (0, 0, 0, 0))
     pose = torch.cat([view.points(scene.keypoints[..., :2]), scene.keypoints[..., 2:]], -1)

@@ -49,7 +49,8 @@ class Shape:
 @dataclass(frozen=True)
 class _Dressed:
     """A piece of a clip, understood: `track` and `region` [T, 1, H, W] in source pixels, `usable` [T] bool the frames that show
-    the person unfaded, and the `warped` garment's colour times alpha and alpha in the `view`, [T, 4, h, w] float32 0-1."""
+    the person unfaded, and `warped` the frames as the warp dresses them, colour times alpha and alpha in the `view`, [T, 4, h, w]
+    float32 0-1."""
 
     track: PoseTrack
     usable: Tensor
@@ -266,13 +267,15 @@ def _cut_labels(labels: np.ndarray, box: np.ndarray, size: np.ndarray) -> np.nda
 
 
 def _draw(outfit: Outfit, row: int, frame: np.ndarray, labels: np.ndarray, box: np.ndarray, view: View) -> Tensor:
-    """[4, h, w] float32: what the warp lays over one frame (`row` of its shot) whose crop is `box`, colour times alpha and alpha,
-    in the frame's `view`."""
+    """[4, h, w] float32: one frame (`row` of its shot) whose crop is `box` as the warp dresses it, colour times alpha and alpha,
+    in the frame's `view`; alpha is 1 in the crop."""
     size = int(box[3] - box[1]), int(box[2] - box[0])
     small = np.ascontiguousarray(cut(frame, box, labels.shape))
     colour, cover = flatten(outfit.draw(row, small, labels, size), size)
     whole = torch.zeros(1, 4, *frame.shape[:2])
-    whole[0, :, box[1] : box[3], box[0] : box[2]] = torch.cat([colour * cover, cover])
+    before = torch.from_numpy(np.ascontiguousarray(frame[box[1] : box[3], box[0] : box[2]])).permute(2, 0, 1) / 255
+    whole[0, :3, box[1] : box[3], box[0] : box[2]] = torch.lerp(before, colour, cover)
+    whole[0, 3, box[1] : box[3], box[0] : box[2]] = 1
     return view.apply(whole)[0]
 
 
@@ -302,7 +305,7 @@ def _scene(
     points = torch.where(points[..., 2:] > 0, points, torch.zeros(()))
     warped = dressed.warped[first:last]
     alpha = warped[:, 3:]
-    # Where there is no cloth the garment's own colour stands: compression has no edge to blur there.
+    # Where nothing is known the garment's own colour stands: compression has no edge to blur there.
     fabric = garments[0].fabric[None, :, None, None]
     colour = torch.where(alpha > 1 / 64, warped[:, :3] / alpha.clamp_min(1e-6), fabric)
     return Scene(

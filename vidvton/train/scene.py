@@ -32,8 +32,9 @@ class Scene:
 
     `truth` [T, 3, H, W] uint8 is what the network must produce, `source` the frames it is given (the same tensor where the
     garment is the one worn); `region` [T, 1, H, W] bool; `keypoints` [T, 33, 3] float32 pixels and scores; `warped` [T, 3, H,
-    W] uint8 the warp engine's colour (not multiplied) with `alpha` [T, 1, H, W] uint8; `garments` worn in `truth`. `name` is
-    the source's, `group` what shares a person or a recording and must not be parted between training and validation."""
+    W] uint8 the frames as the warp engine dresses them (not multiplied), where `alpha` [T, 1, H, W] uint8 says that it knows;
+    `garments` worn in `truth`. `name` is the source's, `group` what shares a person or a recording and must not be parted
+    between training and validation."""
 
     name: str
     group: str
