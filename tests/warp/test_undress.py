@@ -6,7 +6,7 @@ import pytest
 from vidvton.values import CIHP_LABELS, Part
 from vidvton.warp.body import ARMS, BARE_LEG, LEGS, LIMB, measure_frame, torso_unit
 from vidvton.warp.grid import extend
-from vidvton.warp.layers import Dressing, Limb
+from vidvton.warp.layers import Dressing, Limb, _waistband
 from vidvton.warp.outfit import STEPS
 from vidvton.warp.solve import _bare
 from vidvton.warp.undress import fill
@@ -86,6 +86,14 @@ def test_the_lower_third_of_what_a_shot_shows_is_the_limb():
     assert np.allclose(_bare(slim, BARE_LEG), 0.9 * BARE_LEG)
     assert np.allclose(_bare(np.full(9, np.nan), BARE_LEG), BARE_LEG)
     assert np.allclose(_bare(np.array([0.8]), BARE_LEG), 0.8 * BARE_LEG), "a photo is a shot too"
+
+
+def test_a_ragged_border_of_top_and_trousers_is_a_line():
+    labels = np.full((500, 300), CIHP_LABELS.index("upper"), np.uint8)
+    teeth = 250 + 8 * (np.arange(300) // 6 % 2)
+    labels[np.arange(500)[:, None] >= teeth] = CIHP_LABELS.index("pants")
+    border = (_waistband(labels) > 0.5).argmax(0)
+    assert np.ptp(border[20:-20]) <= 2 and abs(border.mean() - 254) < 2
 
 
 def test_raster_cells_stay_below_a_wrist():

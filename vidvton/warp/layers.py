@@ -36,6 +36,7 @@ TROUSER_LEGS = (Part.LEFT_LEG, Part.RIGHT_LEG)
 OWN_ARM = {Part.LEFT_SLEEVE: labelled("left_arm"), Part.RIGHT_SLEEVE: labelled("right_arm")}
 OWN_SKIN = OWN_ARM | {Part.LEFT_LEG: labelled("left_leg"), Part.RIGHT_LEG: labelled("right_leg")}
 STANDS_OFF = 0.008, 0.018  # of the picture: how far a sleeve reaches beyond the arm's outline at the shoulder, and below it
+COURSE = 0.014  # of the picture, over which the border of top and trousers is made smooth
 RIM = 1.35  # how far beyond a panel's outline (in half-widths) old cloth still counts as its own
 
 
@@ -220,6 +221,9 @@ def panel_layer(
     cover = _domain(m, hem, dressing.sleeve_ends, labels, across, station, arms) * rim
     if m.part == Part.TORSO:
         beside = _off_bare_arms(dressing, across, station, arms)
+        if dressing.tucked:
+            over = 1 - _waistband(labels)
+            beside = over if beside is None else beside * over
     if beside is not None:
         allow, cover = allow * beside, cover * beside
     box = canvas.extent(np.maximum(allow, cover))
@@ -296,6 +300,13 @@ def _domain(
         beside = np.maximum(step_between(arm.across, 1.5, 1.2), _outer_side(arm, across) * step_between(arm.across, 4.0, 3.0))
         domain *= 1 - beside * (arm.station > max(end - 0.05, 0.05)) * outside
     return domain
+
+
+def _waistband(labels: np.ndarray) -> np.ndarray:
+    """[h, w] 0-1: the lower garment, over which a tucked top does not hang. Where both have one colour the labels' border is
+    ragged: its course is what counts."""
+    broad = cv2.GaussianBlur(np.where(LOWER[labels], np.float32(1), np.float32(0)), (0, 0), COURSE * max(labels.shape))
+    return soften(broad > 0.5)
 
 
 def _outer_side(arm: Limb, across: np.ndarray) -> np.ndarray:
