@@ -72,15 +72,14 @@ def fill(
         shape = (
             step_between(limb.across, 1.08, 0.92) * step_between(limb.station, -0.05, 0.1) * step_between(limb.station, 2.12, 2.0)
         )
-        own = OWN_SKIN[limb.part][labels] & (limb.across < 1.05) & ~rim
-        shade = old
-        if own.sum() > ENOUGH:
-            first = _first(own, limb)
-            shape = shape * step_between(limb.station, first + 0.25, first + HEM_SHADOW)  # farther on, cloth is not the limb's
-            shadow = rim & OWN_SKIN[limb.part][labels] & (limb.station < first + HEM_SHADOW)
-            shade = old | shadow
-            hems |= shadow & (limb.across < 1.1)
-        share = shape * soften(shade if is_arm else rim)
+        seen = OWN_SKIN[limb.part][labels]
+        own = seen & (limb.across < 1.05) & ~rim
+        first = _first(own, limb) if own.sum() > ENOUGH else np.inf
+        if np.isfinite(first):  # farther on, cloth is not the limb's
+            shape = shape * step_between(limb.station, first + 0.25, first + HEM_SHADOW)
+        shadow = seen & rim & (limb.station < first + HEM_SHADOW) & np.isfinite(first)
+        hems |= shadow & (limb.across < 1.1)
+        share = shape * soften(old | shadow if is_arm else rim)
         if share.max() < 0.02:
             continue
         colour = _limb_skin(frame, limb, own, share > 0, tone if is_arm else legs)
@@ -91,7 +90,7 @@ def fill(
         if is_arm and limb.near <= 0:
             # Down to the new sleeve's end the arm is covered: by the sleeve, or at the shoulder by the trunk's cloth.
             end = dressing.sleeve_ends.get(limb.part, SKIN_START)
-            before = _before_trunk(own & (limb.station < _first(own, limb) + NEXT), trunk)
+            before = _before_trunk(own & (limb.station < first + NEXT), trunk)
             bare.append((colour, share * before * step_between(limb.station, end - 0.1, end + 0.02)))
     return Undressed(picture, bare, hems)
 
@@ -123,7 +122,9 @@ def _limb_skin(frame: np.ndarray, limb: Limb, own: np.ndarray, where: np.ndarray
     count = np.bincount(strip, minlength=STRIPS).astype(np.float64)
     pixels = frame[near].astype(np.float64)
     usual = pixels.mean(0), out[where].mean(0)
-    if count.sum() < ENOUGH or np.abs(usual[0] / usual[0].sum() - usual[1] / usual[1].sum()).max() > ALIKE:
+    strange = np.abs(usual[0] / usual[0].sum() - usual[1] / usual[1].sum()).max() / ALIKE
+    sure = np.clip(count.sum() / ENOUGH - 1, 0, 1) * np.clip(3 - 2 * strange, 0, 1)
+    if sure == 0:
         return out
     middle = (np.arange(STRIPS) + 0.5) / STRIPS * 2 - 1
     full = count > 0.02 * count.sum()
@@ -131,7 +132,7 @@ def _limb_skin(frame: np.ndarray, limb: Limb, own: np.ndarray, where: np.ndarray
         sums = np.bincount(strip, pixels[:, channel], STRIPS)
         profile = np.interp(middle, middle[full], sums[full] / count[full])
         profile = np.convolve(np.pad(profile, 1, mode="edge"), [0.25, 0.5, 0.25], "valid")
-        out[where, channel] = np.interp(limb.side[where], middle, profile)
+        out[where, channel] += sure * (np.interp(limb.side[where], middle, profile) - out[where, channel])
     return out
 
 
