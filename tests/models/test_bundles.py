@@ -10,7 +10,7 @@ from networks import SMALL, make_conditioning, make_network, noise
 from safetensors.torch import load_file, save_file
 
 from vidvton.errors import MisuseError, VidvtonError
-from vidvton.models.bundle import CONFIG, WEIGHTS, ModelCard, load_bundle, read_card, save_bundle
+from vidvton.models.bundle import CONFIG, INDEX, WEIGHTS, ModelCard, load_bundle, read_card, save_bundle
 from vidvton.models.inflate import inflate, load_weights
 from vidvton.models.unet import TryOnUNet
 
@@ -49,6 +49,31 @@ def test_diffusers_reads_our_folders_and_we_read_theirs(tmp_path):
         for other in (through_diffusers, load_bundle(tmp_path / "theirs")):
             assert torch.allclose(other.predict(x, level, other.encode(conditioning)), wanted, atol=1e-5)
     assert through_diffusers.config == model.config
+
+
+def test_weights_in_several_files_are_read_both_ways_and_nothing_beside_them(tmp_path):
+    model = make_network(gates=0.3)
+    save_bundle(model, tmp_path / "ours", CARD, largest=200_000)
+    parts = list((tmp_path / "ours").glob("*.safetensors"))
+    assert len(parts) > 1 and max(p.stat().st_size for p in parts) < 300_000 and (tmp_path / "ours" / INDEX).is_file()
+    model.save_pretrained(tmp_path / "theirs", max_shard_size=200_000)
+    for other in (
+        load_bundle(tmp_path / "ours"),
+        load_bundle(tmp_path / "theirs"),
+        TryOnUNet.from_pretrained(tmp_path / "ours", use_safetensors=True),
+    ):
+        assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), other.state_dict().values()))
+    index = json.loads((tmp_path / "ours" / INDEX).read_text())
+    first = next(iter(index["weight_map"]))
+    for wrong, said in (("../x.safetensors", "beside it"), (parts[0].name + ".bin", "beside it")):
+        (tmp_path / "ours" / INDEX).write_text(json.dumps({"weight_map": {**index["weight_map"], first: wrong}}))
+        with pytest.raises(VidvtonError, match=said):
+            load_bundle(tmp_path / "ours")
+    (tmp_path / "ours" / INDEX).write_text(
+        json.dumps({"weight_map": {k: v for k, v in index["weight_map"].items() if k != first}})
+    )
+    with pytest.raises(VidvtonError, match=f"differ, first in {first}"):
+        load_bundle(tmp_path / "ours")
 
 
 def test_a_failed_save_leaves_nothing(tmp_path):

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import torch
+from huggingface_hub import split_torch_state_dict_into_shards
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -23,6 +24,7 @@ from .inflate import load_weights
 from .unet import TryOnUNet
 
 CONFIG, WEIGHTS, CARD = "config.json", "diffusion_pytorch_model.safetensors", "model_card.json"
+INDEX = f"{WEIGHTS}.index.json"
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 MAX_BYTES = 1 << 20
 """Of a JSON file; anything larger is not one of ours."""
@@ -40,8 +42,11 @@ class ModelCard:
     version: str = __version__
 
 
-def save_bundle(model: TryOnUNet, folder: Path, card: ModelCard, *, overwrite: bool = False) -> None:
-    """Write `model` as a folder, whole or not at all. MisuseError where it exists and `overwrite` is not given."""
+def save_bundle(model: TryOnUNet, folder: Path, card: ModelCard, *, overwrite: bool = False, largest: int | None = None) -> None:
+    """Write `model` as a folder, whole or not at all, its weights in files of at most `largest` bytes (None: in one).
+
+    MisuseError where the folder exists and `overwrite` is not given.
+    """
     folder = Path(folder)
     if folder.exists() and not overwrite:
         raise MisuseError(f"{folder} exists; give another name or overwrite it")
@@ -49,18 +54,32 @@ def save_bundle(model: TryOnUNet, folder: Path, card: ModelCard, *, overwrite: b
     building = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         weights = {name: weight.detach().cpu().contiguous() for name, weight in model.state_dict().items()}
-        save_file(weights, building / WEIGHTS, metadata={"format": "pt"})
+        _write_weights(weights, building, largest)
         config = {"_class_name": type(model).__name__, **model.config.model_dump(mode="json")}
         for name, content in ((CONFIG, config), (CARD, asdict(card))):
             (building / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         building.chmod(0o755)
-        (building / WEIGHTS).chmod(0o644)
+        for path in building.glob("*.safetensors"):
+            path.chmod(0o644)
         if folder.exists():
             shutil.rmtree(folder)
         os.replace(building, folder)
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
         raise
+
+
+def _write_weights(weights: dict[str, torch.Tensor], folder: Path, largest: int | None) -> None:
+    if largest is None:
+        save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
+        return
+    pattern = WEIGHTS.replace(".safetensors", "{suffix}.safetensors")
+    parts = split_torch_state_dict_into_shards(weights, filename_pattern=pattern, max_shard_size=largest)
+    for name, held in parts.filename_to_tensors.items():
+        save_file({key: weights[key] for key in held}, folder / name, metadata={"format": "pt"})
+    if parts.is_sharded:
+        index = {"metadata": parts.metadata, "weight_map": parts.tensor_to_filename}
+        (folder / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
 
 
 def load_bundle(
@@ -117,12 +136,32 @@ def _read_json(path: Path) -> dict[str, object]:
 
 
 def _read_weights(folder: Path) -> dict[str, torch.Tensor]:
+    """From one file, or from several that an index names (diffusers' convention)."""
     path = folder / WEIGHTS
+    if (folder / INDEX).is_file():
+        return _read_parts(folder, _read_json(folder / INDEX).get("weight_map"))
     if not path.is_file():
         pickled = sorted(p.name for p in folder.iterdir() if p.suffix in PICKLES)
         if pickled:
             raise VidvtonError(f"{folder} holds pickled weights ({pickled[0]}), which may run code; convert them to {WEIGHTS}")
         raise MisuseError(f"{folder} holds no {WEIGHTS}")
+    return _read_tensors(path)
+
+
+def _read_parts(folder: Path, places: object) -> dict[str, torch.Tensor]:
+    names = set(places.values()) if isinstance(places, dict) and all(isinstance(n, str) for n in places.values()) else set()
+    if not names or any(Path(n).name != n or not n.endswith(".safetensors") for n in names):
+        raise VidvtonError(f"{folder / INDEX} does not name safetensors files beside it")
+    weights: dict[str, torch.Tensor] = {}
+    for name in sorted(names):
+        weights |= _read_tensors(folder / name)
+    if set(weights) != set(places):
+        differing = sorted(set(weights) ^ set(places))[0]
+        raise VidvtonError(f"{folder / INDEX} and the files it names differ, first in {differing}")
+    return weights
+
+
+def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
     try:
         return load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
