@@ -96,7 +96,8 @@ def spread(places: Places, zones: Zones, body: Body) -> np.ndarray:
             plane += field * row[c]
         for field, bins, table in limbs:
             plane += np.take(table[:, c], bins) * field
-    out[THING] += np.float32(_CARRIED) * zones.carried * (1 - zones.torso)
+    for c in (THING, UPPER):  # a bag, or a cloak's hem: their colours tell
+        out[c] += np.float32(_CARRIED) * zones.carried * (1 - zones.torso)
     out /= out.sum(axis=0)
     return out
 
