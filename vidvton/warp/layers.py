@@ -305,8 +305,10 @@ def _domain(
 def _waistband(labels: np.ndarray) -> np.ndarray:
     """[h, w] 0-1: the lower garment, over which a tucked top does not hang. Where both have one colour the labels' border is
     ragged: its course is what counts."""
-    broad = cv2.GaussianBlur(np.where(LOWER[labels], np.float32(1), np.float32(0)), (0, 0), COURSE * max(labels.shape))
-    return soften(broad > 0.5)
+    few = labels.shape[1] // 4 + 1, labels.shape[0] // 4 + 1
+    broad = cv2.resize(np.where(LOWER[labels], np.float32(1), np.float32(0)), few, interpolation=cv2.INTER_AREA)
+    broad = cv2.GaussianBlur(broad, (0, 0), COURSE / 4 * max(labels.shape))
+    return soften(cv2.resize(broad, labels.shape[::-1], interpolation=cv2.INTER_LINEAR) > 0.5)
 
 
 def _outer_side(arm: Limb, across: np.ndarray) -> np.ndarray:
