@@ -122,8 +122,8 @@ def frame_conditions(
     [T, 4, h, w], as in `Conditioning`.
 
     `keypoints` [T, 33, 3] (x, y, score) in source pixels; `dressed` [T, 3, H, W] uint8 or float 0-1 the frames as the warp engine
-    dresses them, of which the region is shown (None: no hint). The region is the share of a pixel that is to
-    be generated, or with `hard` 1 wherever there is any.
+    dresses them, of which the region is shown (None: no hint). The region is the share of a pixel that is to be generated, or
+    with `hard` 1 wherever there is any.
     """
     region = view.apply(agnostic.region)
     if hard:

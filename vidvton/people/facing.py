@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vidvton.people.identity import MAIN_JOINTS, Bodies
+from vidvton.people.paths import cheapest_path
 from vidvton.people.skeleton import LEFT_RIGHT_SWAP
 
 _SWAP = list(LEFT_RIGHT_SWAP)
@@ -56,9 +57,9 @@ def _decide_shot(frames: list[int], chosen: dict[int, list[int]], bodies: Bodies
         for i in range(len(frames) - 1)
     ]
     own = [np.array([_doubt(bodies, row, torso) for row, _ in opts]) for opts in options]
-    path = _viterbi(own, links)
+    path = cheapest_path(own, links)
     own = [a + b for a, b in zip(own, _votes(frames, options, path, points, bodies, faces))]
-    path = _viterbi(own, links)
+    path = cheapest_path(own, links)
     return {f: _choice(opts, pts, k, torso, bodies) for f, opts, pts, k in zip(frames, options, points, path)}
 
 
@@ -114,18 +115,6 @@ def _doubt(bodies: Bodies, row: int, torso: float) -> float:
     """Cost of believing a body: an unsure model, a torso shorter than usual, a mask that the segmenter does not confirm."""
     short = max(0.0, float(np.log(torso / max(bodies.torso[row], 1.0))) - 0.15)
     return 0.3 * (1 - float(bodies.score[row])) + short + 1.5 * (1 - float(bodies.agree[row])) + 2 * (1 - float(bodies.fit[row]))
-
-
-def _viterbi(own: list[np.ndarray], links: list[np.ndarray]) -> list[int]:
-    cost, back = own[0], []
-    for here, link in zip(own[1:], links):
-        total = cost[:, None] + link
-        back.append(total.argmin(0))
-        cost = total.min(0) + here
-    path = [int(cost.argmin())]
-    for step in reversed(back):
-        path.append(int(step[path[-1]]))
-    return path[::-1]
 
 
 def _votes(frames, options, path, points, bodies: Bodies, faces: np.ndarray) -> list[np.ndarray]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from vidvton.people.paths import cheapest_path
+
 LEFT, RIGHT = [25, 27, 29, 31], [26, 28, 30, 32]
 _BOUND = 0.8  # torso lengths: more is no matter of how much more
 _CROSSED = 0.1  # share of a way that thighs save by not crossing, against a way between two frames
@@ -29,7 +31,7 @@ def like(points: np.ndarray, reference: np.ndarray) -> bool:
 
 def steady_legs(keypoints: np.ndarray, seen: np.ndarray, torso: float) -> np.ndarray:
     """[T] bool: in which frames of `keypoints` [T, 33, 3] the legs are to be exchanged, so that over the frames `seen` [T] they
-    go the least way (Viterbi), `torso` pixels long being the measure."""
+    go the least way, `torso` pixels long being the measure."""
     rows = np.flatnonzero(seen)
     out = np.zeros(len(keypoints), bool)
     if len(rows) < 2:
@@ -37,15 +39,8 @@ def steady_legs(keypoints: np.ndarray, seen: np.ndarray, torso: float) -> np.nda
     points = keypoints[rows]
     options = np.stack([points, exchanged(points)], 1)  # [N, 2, 33, 3]
     own = np.array([0.0, _KEEP]) + _CROSSED * _thighs(options) / torso
-    cost, back = own[0], []
-    for here, there, gap, mine in zip(options[:-1], options[1:], np.diff(rows), own[1:]):
-        total = cost[:, None] + _ways(here, there, torso) / gap
-        back.append(total.argmin(0))
-        cost = total.min(0) + mine
-    state = int(cost.argmin())
-    for i in range(len(rows) - 1, -1, -1):
-        out[rows[i]] = state == 1
-        state = int(back[i - 1][state]) if i else state
+    links = [_ways(*pair, torso) / gap for *pair, gap in zip(options[:-1], options[1:], np.diff(rows))]
+    out[rows] = np.array(cheapest_path(own, links)) == 1
     return out
 
 

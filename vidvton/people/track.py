@@ -175,8 +175,7 @@ def solve(
     for first, last in _stretches(there, shots):
         part = slice(first, last)
         present[part] = True
-        torso = np.linalg.norm(keypoints[part][:, 11:13, :2].mean(1) - keypoints[part][:, 23:25, :2].mean(1), axis=1)
-        wrong = first + np.flatnonzero(steady_legs(keypoints[part], seen[part], max(1.0, float(np.median(torso[seen[part]])))))
+        wrong = first + np.flatnonzero(steady_legs(keypoints[part], seen[part], _torso(keypoints[part], seen[part])))
         keypoints[wrong], depth[wrong] = exchanged(keypoints[wrong]), exchanged(depth[wrong])
         keypoints[part], depth[part], boxes[part] = _smoothed(keypoints[part], depth[part], boxes[part], seen[part], there[part])
         yaw[part] = smooth_yaw(across[part], seen[part] * (belief[part] + 0.05))
@@ -226,9 +225,14 @@ def _stretches(seen: np.ndarray, shots: np.ndarray) -> list[tuple[int, int]]:
     return out
 
 
+def _torso(keypoints: np.ndarray, seen: np.ndarray) -> float:
+    """Pixels: how long the torso usually is in the frames `seen` [T] of `keypoints` [T, 33, 3], at least one."""
+    spine = keypoints[seen][:, 11:13, :2].mean(1) - keypoints[seen][:, 23:25, :2].mean(1)
+    return max(float(np.median(np.linalg.norm(spine, axis=1))), 1.0)
+
+
 def _smoothed(keypoints: np.ndarray, depth: np.ndarray, boxes: np.ndarray, seen: np.ndarray, there: np.ndarray):
-    torso = np.linalg.norm(keypoints[seen][:, 11:13, :2].mean(1) - keypoints[seen][:, 23:25, :2].mean(1), axis=1)
-    scale = max(float(np.median(torso)), 1.0)
+    scale = _torso(keypoints, seen)
     out = keypoints.copy()
     deep = depth.copy()
     scores = keypoints[..., 2]

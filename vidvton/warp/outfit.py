@@ -95,7 +95,7 @@ class Outfit:
         drawn = (self._draw_wear(wear, t, frame, labels, size, limbs, trunk, behind) for wear in self.wears)
         return [d for d in drawn if d is not None]
 
-    def _draw_wear(self, wear: Wear, t: int, frame, labels, size, limb_maps, bare_trunk, behind) -> Drawn | None:
+    def _draw_wear(self, wear: Wear, t: int, frame, labels, size, limb_maps, trunk_map, behind) -> Drawn | None:
         step, raster = self.step, _raster(labels.shape, self.step)
         shifts = (None if shift is None or shift[t] is None else shift[t].on(raster, step) for shift in wear.shifts)
         maps = [map_panel(p, t, self.yaw[t], raster, step=step, offset=shift) for p, shift in zip(wear.fitted, shifts)]
@@ -115,7 +115,7 @@ class Outfit:
         limb_maps = [_window(m, block, self.limb_step) for m in limb_maps]
         light = shading(frame, labels, self.reader)
         trunk = next((m for m in maps if m.part in (Part.TORSO, Part.SKIRT)), None)
-        column = trunk if bare_trunk is None or trunk is not None else _window(bare_trunk, block, self.limb_step)
+        column = trunk if trunk_map is None or trunk is not None else _window(trunk_map, block, self.limb_step)
         if column is not None:
             column = enlarge(np.abs(column.across), labels.shape), enlarge(column.station, labels.shape)
         across = None if trunk is None else column[0]
