@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "vidvton"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-GROUND = {"values", "frames", "config", "errors", "progress", "smoothing", "workers", "allocator"}
+GROUND = {"values", "frames", "config", "errors", "progress", "smoothing", "workers", "allocator", "whole"}
 ROOMS = {"media", "people", "garment", "warp", "models", "diffusion", "metrics", "synth", "crops"}
 SEEING = {"analysis"}  # what both prepare and an engine stand on
 MEETING = {"prepare", "tryon", "studio", "collate"}

@@ -7,7 +7,6 @@ Loading brings a shot's measurements together with past and future. Nothing here
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -28,6 +27,7 @@ from vidvton.warp.body import BodyMeasure, measure_frame
 from vidvton.warp.plate import Plate, learn_plate
 from vidvton.warp.shade import Albedo, learn_albedo
 from vidvton.warp.solve import Body, solve_body
+from vidvton.whole import write_arrays
 from vidvton.workers import fork_workers, in_order, worker_count
 
 CHUNK, CONTEXT = 32, 2
@@ -105,13 +105,6 @@ def _png(blob: bytes) -> np.ndarray:
     return cv2.imdecode(np.frombuffer(blob, np.uint8), cv2.IMREAD_UNCHANGED)
 
 
-def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    part = path.with_suffix(".part")
-    with open(part, "wb") as out:
-        np.savez(out, **arrays)
-    os.replace(part, path)
-
-
 def analyse_clip(source: ClipSource, size: tuple[int, int], work: Path, *, who: str = "largest") -> Iterator[Progress]:
     """Analyses a clip into `work`; what is there already is not done again. `size` is the source's (height, width).
 
@@ -163,7 +156,7 @@ def _learn(source: ClipSource, work: Path, track: PoseTrack, crops: Crops, shots
             arrays |= {f"appearance_{k}": v for k, v in appearance.to_arrays().items()}
             arrays |= _albedo_arrays(learn_albedo(frames, labels))
             arrays |= _plate_arrays(learn_plate(frames, labels, crops.boxes[rows]))
-        _save(_look_path(work, shot.start), arrays)
+        write_arrays(_look_path(work, shot.start), arrays)
         done += len(rows)
         yield Progress("colours", done, total)
 
@@ -304,7 +297,7 @@ def _parse_chunk(task: _ParseTask) -> int:
     arrays = {f"measure_{f.name}": getattr(measure, f.name) for f in fields(BodyMeasure)}
     ends = np.cumsum([len(b) for b in blobs])
     data = np.frombuffer(b"".join(blobs), np.uint8)
-    _save(
+    write_arrays(
         _chunk_path(task.work, task.low),
         {"ends": ends, "data": data, "flow": np.stack(flows), "tones": np.array(tones), **arrays},
     )

@@ -22,6 +22,7 @@ from ..synth.clip import make_clip, make_frames, make_shop_pictures
 from ..synth.scene import with_another_garment, write_script
 from ..synth.truth import FLOW_STEP
 from ..values import Clip
+from ..whole import write_arrays
 from .align import index_clip
 from .pieces import Exact
 from .regions import Region, find_region, given_region
@@ -200,7 +201,7 @@ def _film(case: Case, folder: Path) -> ReadyCase:
     write_image(folder / "garment.png", make_shop_pictures(script, (height, height * 3 // 4))[0].image)
     exact = folder / "exact.npz"
     names = ("flow_forward", "hidden_forward", "garment", "garment_xy", "garment_back")
-    np.savez(exact, **{name: getattr(clip.truth, name).numpy() for name in names})
+    write_arrays(exact, {name: getattr(clip.truth, name).numpy() for name in names})
     facts = CaseFacts(
         case.name, case.set, str(source), plan.frames, plan.size, float(script.fps), garment=str(folder / "garment.png"),
         region="exact: the studio's agnostic region and the old garment", truth="exact: the same motion in the new garment",

@@ -23,6 +23,7 @@ import torch
 
 from .. import __version__
 from ..errors import VidvtonError
+from ..whole import write_arrays
 from .cases import Case, ReadyCase, find_output, load_exact, make_ready, read_ready
 from .clip import Request, Settings, measure_pair
 from .paste import paste_clip
@@ -193,7 +194,7 @@ def write_features(job: Job, arrays: dict[str, np.ndarray]) -> None:
     """What networks saw of one output, for metrics over sets."""
     path = job.home / "features" / f"{job.name}.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(path, **arrays)
+    write_arrays(path, arrays)
 
 
 def dress(ready: ReadyCase, method: Method, home: Path) -> tuple[Path, str | None, float | None]:

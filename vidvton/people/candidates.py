@@ -6,7 +6,6 @@ LOOKAHEAD past its end and on the chunk before, so that a killed run goes on at 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, fields
@@ -20,6 +19,7 @@ from vidvton.people.passes import Found, Passes, Span, pieces_of
 from vidvton.people.pictures import shrink
 from vidvton.people.shots import AHEAD, ShotMemory, find_shots, grey_of
 from vidvton.values import Clip
+from vidvton.whole import write_arrays
 
 CHUNK = 40
 LOOKAHEAD = 8
@@ -201,15 +201,7 @@ def _save(work: Path, number: int, seen: Seen, carry: _Carry) -> None:
         values[name + "_bytes"] = np.frombuffer(b"".join(blobs), np.uint8)
         values[name + "_ends"] = np.cumsum([len(b) for b in blobs], dtype=np.int64)
     values |= {"state": carry.state, "greys": carry.memory.greys, "differences": carry.memory.differences}
-    write_whole(chunk_path(work, number), values)
-
-
-def write_whole(path: Path, values: dict[str, np.ndarray]) -> None:
-    """Writes an npz file beside its place and renames it, so that it is whole or absent."""
-    beside = path.with_suffix(".part")
-    with open(beside, "wb") as file:
-        np.savez(file, **values)
-    os.replace(beside, path)
+    write_arrays(chunk_path(work, number), values)
 
 
 def _unpack(stored, name: str) -> np.ndarray:

@@ -13,12 +13,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from vidvton.people.candidates import CHUNK, Seen, load_seen, write_whole
+from vidvton.people.candidates import CHUNK, Seen, load_seen
 from vidvton.people.facing import Choice
 from vidvton.people.identity import Bodies
 from vidvton.people.pictures import decode_mask, encode_mask, resample
 from vidvton.people.skeleton import BONES
 from vidvton.values import PoseTrack
+from vidvton.whole import write_arrays
 
 _SIDE = 448  # longest side of a stored mask
 _MARGIN = 0.15
@@ -103,7 +104,7 @@ def write_outlines(
         maker.forget(last - _REACH)
         boxes = np.stack([maker.box(i) for i in range(first, last)])
         data = np.frombuffer(b"".join(blobs), np.uint8)
-        write_whole(_outline_path(work, number), {"boxes": boxes, "ends": np.cumsum([len(b) for b in blobs]), "data": data})
+        write_arrays(_outline_path(work, number), {"boxes": boxes, "ends": np.cumsum([len(b) for b in blobs]), "data": data})
         yield last
 
 

@@ -14,7 +14,7 @@ import torch
 
 from vidvton.errors import VidvtonError
 from vidvton.people import facing, identity
-from vidvton.people.candidates import CHUNK, chunk_path, collect, load_seen, write_whole
+from vidvton.people.candidates import CHUNK, chunk_path, collect, load_seen
 from vidvton.people.estimators import Estimators
 from vidvton.people.identity import Bodies
 from vidvton.people.legs import exchanged, like, steady_legs
@@ -22,6 +22,7 @@ from vidvton.people.silhouettes import Silhouettes, clear_outlines, write_outlin
 from vidvton.people.smooth import smooth_curve, smooth_yaw
 from vidvton.progress import Progress
 from vidvton.values import Clip, PoseTrack
+from vidvton.whole import write_arrays
 
 _BRIDGED = 12  # frames without the person that are filled in
 _VERSION = 2
@@ -74,7 +75,7 @@ def analyse(
     for done in write_outlines(work, bodies, decisions, chosen, track, size):
         yield Progress("outline", done, frames)
     values = {name: getattr(track, name).numpy() for name in _PARTS}
-    write_whole(work / "track.npz", values)
+    write_arrays(work / "track.npz", values)
     _write_text(work / "track.json", json.dumps({"who": str(who).strip(), "version": _VERSION, "frames": frames, "size": size}))
 
 

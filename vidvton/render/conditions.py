@@ -6,7 +6,6 @@ around the crop), so that what is told and what is seen lie on each other to the
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -36,6 +35,7 @@ from vidvton.render.composite import paste
 from vidvton.render.warp_engine import unfade
 from vidvton.render.worn import Worn
 from vidvton.values import AgnosticFrames, Clip, Conditioning, PersonTrack
+from vidvton.whole import write_arrays
 from vidvton.workers import fork_workers, in_order, worker_context, worker_count
 
 CONTEXT = 3  # frames on either side that an agnostic frame depends on
@@ -188,13 +188,10 @@ def _room_for(cover: np.ndarray, background: np.ndarray) -> np.ndarray:
 
 
 def _store(path: Path, told: FrameConditions, start: Tensor, blobs: list[bytes]) -> None:
-    part = path.with_suffix(".part")
     arrays = {name: to_uint8(getattr(told, name)).numpy() for name in ("agnostic", "region", "warped")}
     arrays |= {"pose": told.pose.numpy(), "start": to_uint8(start).numpy()}
     arrays |= {"ends": np.cumsum([len(b) for b in blobs]), "masks": np.frombuffer(b"".join(blobs), np.uint8)}
-    with open(part, "wb") as out:
-        np.savez(out, **arrays)
-    os.replace(part, path)
+    write_arrays(path, arrays)
 
 
 def _path(folder: Path, start: int) -> Path:

@@ -1,0 +1,33 @@
+"""Arrays on disk: whole, or nothing of them and no more than one complaint."""
+
+import gc
+import resource
+import signal
+
+import numpy as np
+import pytest
+
+from vidvton.whole import write_arrays
+
+
+def test_arrays_come_back(tmp_path):
+    write_arrays(tmp_path / "a.npz", {"x": np.arange(5), "y": np.ones((2, 3), bool)})
+    with np.load(tmp_path / "a.npz") as stored:
+        assert np.array_equal(stored["x"], np.arange(5)) and stored["y"].shape == (2, 3)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.npz"]
+
+
+def test_what_does_not_fit_leaves_what_was_there_and_nothing_on_stderr(tmp_path, capfd):
+    write_arrays(tmp_path / "a.npz", {"x": np.zeros(3)})
+    before = (tmp_path / "a.npz").read_bytes()
+    limit, ignored = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limit[1]))
+    try:
+        with pytest.raises(OSError):
+            write_arrays(tmp_path / "a.npz", {"x": np.random.default_rng(0).random(100_000)})
+        gc.collect()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.npz"] and (tmp_path / "a.npz").read_bytes() == before
+    assert capfd.readouterr().err == ""
