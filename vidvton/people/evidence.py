@@ -12,6 +12,7 @@ from .zones import LIMB, TORSO_LAT, TORSO_V, Body, Zones
 BACKGROUND, SKIN, HAIR, UPPER, LOWER, SHOE, THING = range(7)
 SURFACES = 7
 _ELSEWHERE = 0.03
+_UNSEEN = 0.3  # share of the place of a limb seen most, up to which one at its end counts as unseen
 _CARRIED = 0.25  # how probable a thing, or a cloak, is below a hand and off the trunk, against a body part's one
 
 
@@ -142,12 +143,25 @@ def relearn(zones: list[Zones], bodies: list[Body], posteriors: list[np.ndarray]
         mass = counts.sum(-1, keepdims=True)
         pseudo = trust * max(float(mass.mean()), 1.0)
         table = (counts + pseudo * start) / (mass + pseudo)
+        if name == "leg":
+            table = _continued(table, mass[:, 0])
         learned[name] = table.astype(np.float32) if name != "elsewhere" else start
     # Long hair may swing in front of or behind a shot's few chosen frames.
     for name in ("torso", "arm"):
         seen = learned[name][..., HAIR]
         np.maximum(seen, np.minimum(getattr(general, name)[..., HAIR] * 1.5, 0.04), out=seen)
     return Places(**learned)
+
+
+def _continued(table: np.ndarray, mass: np.ndarray) -> np.ndarray:
+    """`table` [LIMB, SURFACES] in which the end of a limb of which nothing is seen (`mass` [LIMB]: the picture ends before it) goes
+    on as its last place seen."""
+    seen = np.flatnonzero(mass > _UNSEEN * mass.max())
+    if not len(seen) or seen[-1] + 1 == len(table):
+        return table
+    out = table.copy()
+    out[seen[-1] + 1 :] = table[seen[-1]]
+    return out
 
 
 def weigh(prior: np.ndarray, bins: np.ndarray, colours: np.ndarray, person: np.ndarray, *, strength: float = 0.75) -> np.ndarray:

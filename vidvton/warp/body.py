@@ -31,6 +31,7 @@ LOWER = np.isin(np.arange(256), [_id["pants"], _id["skirt"]])
 TRUNK = (
     UPPER | LOWER | np.isin(np.arange(256), [_id["torso_skin"], _id["scarf"], _id["left_leg"], _id["right_leg"], _id["socks"]])
 )
+ON_TRUNK = UPPER | np.isin(np.arange(256), [_id["torso_skin"]])
 BARE_ARM = np.isin(np.arange(256), [_id["left_arm"], _id["right_arm"], _id["glove"]])
 _ARMS, _LEGS = (_id["left_arm"], _id["right_arm"]), (_id["left_leg"], _id["right_leg"])
 COVER = BARE_ARM | (np.arange(256) == _id["hair"])  # may lie in front of the trunk without ending it
@@ -219,9 +220,10 @@ def _boundaries(
             if inside[min(np.searchsorted(fine, last) + 2, len(fine) - 1)]:
                 hems.append(last)
         low = np.flatnonzero(LOWER[found] & inside)
-        if len(low):
+        # Below a hand or a bag the lower garment begins again; a cloak hangs over it, on some lines.
+        if len(low) and ON_TRUNK[found[max(low[0] - 3, 0) : low[0]]].any():
             waists.append(fine[low[0]])
-    return (float(np.median(hems)) if hems else np.nan), (float(np.median(waists)) if waists else np.nan)
+    return (float(np.median(hems)) if hems else np.nan), (float(np.quantile(waists, 0.25)) if waists else np.nan)
 
 
 def measure_frame(keypoints: np.ndarray, labels: np.ndarray, visible: bool) -> BodyMeasure:

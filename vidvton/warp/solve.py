@@ -81,7 +81,7 @@ def solve_body(measure: BodyMeasure, keypoints: np.ndarray, yaw: np.ndarray, *, 
             leg_offsets,
             unit,
             _typical(measure.hem),
-            _typical(measure.waist),
+            _typical(measure.waist, 0.3),  # what hangs over it, or a side view, only ever lets it begin lower
             cuffs,
             hems,
             _typical(np.where(facing[:, 0] > 0.6, measure.shoulder, np.nan)),
@@ -131,9 +131,9 @@ def _about(measure: BodyMeasure, before: np.ndarray, after: np.ndarray) -> BodyM
     return replace(measure, edges=edges, arms=arms, legs=legs)
 
 
-def _typical(values: np.ndarray) -> float:
+def _typical(values: np.ndarray, share: float = 0.5) -> float:
     known = values[np.isfinite(values)]
-    return float(np.median(known)) if len(known) > max(2, 0.1 * len(values)) or len(values) < 4 and len(known) else float("nan")
+    return float(np.quantile(known, share)) if len(known) > max(2, 0.1 * len(values)) or len(values) < 4 and len(known) else float("nan")
 
 
 def _solve_edges(measure: BodyMeasure, expected: np.ndarray, unit: np.ndarray, strength: float) -> np.ndarray:
