@@ -79,6 +79,17 @@ def test_skirt_over_bare_legs():
         assert iou(found == LABEL[name], labels == LABEL[name]) > 0.75, name
 
 
+def test_thighs_at_the_bottom_of_the_picture_are_legs_and_the_lower_garment_is_short():
+    frames, pose, silhouettes, labels = clip(3, skirt=True)
+    height = int(pose.keypoints[0, [25, 26], 1].mean() + 0.35 * 78)
+    cut = frames[:, :, :height], pose, silhouettes[:, :height]
+    appearance = learn_appearance(*cut)
+    found, labels = parse_frames(*cut, appearance).numpy(), labels[:, :height]
+    assert appearance.leg < 1.4
+    for name in ("left_leg", "right_leg"):
+        assert iou(found == LABEL[name], labels == LABEL[name]) > 0.7, name
+
+
 def test_hand_across_the_chest_is_arm():
     frames, pose, silhouettes, labels = clip(4, crossing=True)
     found = parse_frames(frames, pose, silhouettes, learn_appearance(frames, pose, silhouettes)).numpy()

@@ -106,6 +106,32 @@ def test_trousers_over_a_dress_leave_its_upper_half(standing):
     assert whole[on & (rows > 90 + 1.1 * UNIT)].mean() > 0.9
 
 
+def test_the_waist_is_where_the_lower_garment_begins_not_where_a_bag_ends():
+    _, labels, points = scene(3)
+    bagged = labels.copy()
+    for t, p in enumerate(points):
+        x, y = (p[23, :2] + p[24, :2]).astype(int) // 2
+        bagged[t, y - 30 : y + 30, x - 45 : x + 10] = LABEL["scarf"]
+    waists = [solve_body(BodyMeasure.stack([measure_frame(p, m, True) for p, m in zip(points, stack)]), points, np.zeros(3)).waist
+              for stack in (labels, bagged)]  # fmt: skip
+    assert abs(waists[0] - 1.08) < 0.1 and abs(waists[1] - waists[0]) < 0.1
+
+
+def test_where_the_old_top_leaves_the_picture_the_new_one_does_too():
+    frames, labels, points = scene(3)
+    bottom = 90 + int(1.02 * UNIT)
+    labels = labels[:, :bottom]
+    measure = BodyMeasure.stack([measure_frame(p, m, True) for p, m in zip(points, labels)])
+    body = solve_body(measure, points, np.zeros(3))
+    assert np.isnan(body.hem) and abs(body.runs_on - 1.0) < 0.1
+    low = [measure_frame(p, np.where(m == LABEL["pants"], LABEL["upper"], m), True) for p, m in zip(points, scene(3)[1])]
+    long = solve_body(
+        BodyMeasure.stack([replace(m, hem=np.full(1, np.nan), runs_on=np.full(1, 1.6)) for m in low]), points, np.zeros(3)
+    )
+    natural, lengthened = panels_for(tee(), body)[0], panels_for(tee(), long)[0]
+    assert natural.hem < 1.5 and lengthened.hem > 1.6
+
+
 def test_a_frame_without_a_person_weighs_nothing():
     row = measure_frame(np.zeros((33, 3)), np.zeros((40, 30), np.uint8), False)
     assert not row.visible[0] and row.edges_trust.sum() == 0 and np.isnan(row.hem[0])

@@ -154,8 +154,8 @@ def relearn(zones: list[Zones], bodies: list[Body], posteriors: list[np.ndarray]
 
 
 def _continued(table: np.ndarray, mass: np.ndarray) -> np.ndarray:
-    """`table` [LIMB, SURFACES] in which the end of a limb of which nothing is seen (`mass` [LIMB]: the picture ends before it) goes
-    on as its last place seen."""
+    """`table` [LIMB, SURFACES] in which the end of a limb of which nothing is seen (`mass` [LIMB]: the picture ends before it)
+    goes on as its last place seen."""
     seen = np.flatnonzero(mass > _UNSEEN * mass.max())
     if not len(seen) or seen[-1] + 1 == len(table):
         return table

@@ -53,9 +53,9 @@ class BodyMeasure:
 
     `edges` [T, K, 2] signed offsets in torso lengths; `arms`, `legs` [T, 2, S, 2] likewise for the person's left and right limb;
     `*_trust` 0-1 of the same shapes; `hem` and `waist` [T] the stations where the old top ends and the old lower garment
-    begins, NaN where unseen; `cuffs` [T, 2] the arm stations where the old sleeves end, `trouser_hems` [T, 2] likewise on the
-    legs; `slimness` [T, 2] how wide bare arms and bare legs are against average ones, NaN where none is seen; `unit` [T] the
-    torso length in pixels; `visible` [T] bool.
+    begins, NaN where unseen; `runs_on` [T] the station down to which an old top is seen that leaves the picture; `cuffs` [T, 2]
+    the arm stations where the old sleeves end, `trouser_hems` [T, 2] likewise on the legs; `slimness` [T, 2] how wide bare arms
+    and bare legs are against average ones, NaN where none is seen; `unit` [T] the torso length in pixels; `visible` [T] bool.
     """
 
     edges: np.ndarray
@@ -66,6 +66,7 @@ class BodyMeasure:
     legs_trust: np.ndarray
     hem: np.ndarray
     waist: np.ndarray
+    runs_on: np.ndarray
     cuffs: np.ndarray
     trouser_hems: np.ndarray
     shoulder: np.ndarray
@@ -205,25 +206,27 @@ def _last(flags: np.ndarray, stations: np.ndarray, *, after: int = 0) -> float:
 
 def _boundaries(
     labels: np.ndarray, centres: np.ndarray, across: np.ndarray, edges: np.ndarray, unit: float
-) -> tuple[float, float]:
-    """Where on the column the old top ends and the old lower garment begins, read along several lines near the middle."""
+) -> tuple[float, float, float]:
+    """Where on the column the old top ends and the old lower garment begins, and how far down a top is seen that leaves the
+    picture: read along several lines near the middle."""
     fine = np.arange(0.3, 2.6, 0.02)
     base = np.stack([np.interp(fine, COLUMN, centres[:, i]) for i in (0, 1)], -1)
     normal = np.stack([np.interp(fine, COLUMN, across[:, i]) for i in (0, 1)], -1)
     left, right = (np.interp(fine, COLUMN, edges[:, i]) for i in (0, 1))
-    hems, waists = [], []
+    hems, waists, cut = [], [], []
     for share in (0.25, 0.4, 0.5, 0.6, 0.75):
         found, inside = _read(labels, base + normal * ((left + (right - left) * share) * unit)[:, None])
         top = UPPER[found] & inside
         if top[:20].any():
             last = _last(top | (COVER[found] & inside), fine)
-            if inside[min(np.searchsorted(fine, last) + 2, len(fine) - 1)]:
-                hems.append(last)
+            ended = inside[min(np.searchsorted(fine, last) + 2, len(fine) - 1)]
+            (hems if ended else cut).append(last)
         low = np.flatnonzero(LOWER[found] & inside)
         # Below a hand or a bag the lower garment begins again; a cloak hangs over it, on some lines.
         if len(low) and ON_TRUNK[found[max(low[0] - 3, 0) : low[0]]].any():
             waists.append(fine[low[0]])
-    return (float(np.median(hems)) if hems else np.nan), (float(np.quantile(waists, 0.25)) if waists else np.nan)
+    parts = ((hems, 0.5), (waists, 0.25), (cut, 0.5))
+    return tuple(float(np.quantile(found, share)) if found else np.nan for found, share in parts)
 
 
 def measure_frame(keypoints: np.ndarray, labels: np.ndarray, visible: bool) -> BodyMeasure:
@@ -234,9 +237,8 @@ def measure_frame(keypoints: np.ndarray, labels: np.ndarray, visible: bool) -> B
     if not visible:
         zero, limb = np.zeros(shape[0]), np.zeros(shape[1])
         nan2 = np.full((1, 2), np.nan)
-        return BodyMeasure(
-            zero, zero, limb, limb, limb, limb, nothing, nothing, nan2, nan2, nothing, nan2, np.full(1, 1.0), np.zeros(1, bool)
-        )
+        ends = nothing, nothing, nothing, nan2, nan2
+        return BodyMeasure(zero, zero, limb, limb, limb, limb, *ends, nothing, nan2, np.full(1, 1.0), np.zeros(1, bool))
     points = keypoints[:, :2].astype(np.float64)
     unit = torso_unit(points)
     centres, across = column_axis(points)
@@ -247,14 +249,14 @@ def measure_frame(keypoints: np.ndarray, labels: np.ndarray, visible: bool) -> B
     # A sleeve of the trunk's cloth ends the scan at its far side: then the arm's bone lies within.
     near_arm = np.linalg.norm(way, axis=-1) < np.where(outwards > 0, FAR_SIDE, NEAR_SIDE) * unit
     trust = trust * np.where(near_arm, 0.02, 1.0)
-    hem, waist = _boundaries(labels, centres, across, edges, unit)
+    hem, waist, runs_on = _boundaries(labels, centres, across, edges, unit)
     arms, arms_trust, cuffs = _limbs(labels, points, unit, ARMS, UPPER | BARE_ARM, UPPER)
     legs, legs_trust, hems = _limbs(labels, points, unit, LEGS, LEG, LOWER | UPPER)
     row = (edges, trust, arms, arms_trust, legs, legs_trust)
     shoulder = _shoulder(labels, points, centres, unit)
     slim = [_slimness(labels, points, unit, *kind) for kind in ((ARMS, _ARMS, AVERAGE_ARM), (LEGS, _LEGS, BARE_LEG))]
     return BodyMeasure(
-        *(a[None] for a in row), np.full(1, hem), np.full(1, waist), cuffs[None], hems[None], np.full(1, shoulder),
+        *(a[None] for a in row), *np.array([[hem], [waist], [runs_on]]), cuffs[None], hems[None], np.full(1, shoulder),
         np.array([slim]), np.full(1, unit), np.ones(1, bool),
     )  # fmt: skip
 

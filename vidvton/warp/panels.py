@@ -22,6 +22,8 @@ THIGH = 0.8  # a thigh or a shin in torso lengths
 BARE_SHOULDER = 1.2  # how far out the shoulders reach against straps, where there are no sleeves
 UPPER_ARM = 0.60  # an upper arm in torso lengths
 MIDRIFF = 0.12  # torso lengths of bare skin between old top and old trousers that make a belly
+BELOW_EDGE = 0.15  # torso lengths that a top reaches below the picture where the old one does
+LENGTHENED = 1.5  # how much longer than it is cut that may make it
 TUCKED = 0.82  # an old top this much shorter than the new one's natural length is worn tucked in, so the new one is too
 
 
@@ -138,8 +140,13 @@ def _shoulder_row(parts: np.ndarray, middle: float, half: float, seam_y: float) 
 def _length(garment: Garment, natural: float, armpit: float, body: Body) -> tuple[float, float, bool]:
     """(hem station, stretch below the armpits, tucked): a top is worn as the old one was, unless the lengths are far apart, or
     the old one leaves the belly bare."""
-    if not np.isfinite(body.hem) or natural <= armpit:
+    if natural <= armpit:
         return natural, 1.0, False
+    if not np.isfinite(body.hem):
+        # Where the old top leaves the picture nothing is known of what is worn below: the new one does so too.
+        least = body.runs_on + BELOW_EDGE if garment.category == "upper" and np.isfinite(body.runs_on) else natural
+        stretch = float(np.clip((least - armpit) / (natural - armpit), 1.0, LENGTHENED))
+        return armpit + (natural - armpit) * stretch, stretch, False
     if garment.category == "upper" and body.waist - body.hem > MIDRIFF:
         return max(natural, body.hem), 1.0, False
     stretch = (body.hem - armpit) / (natural - armpit)

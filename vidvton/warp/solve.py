@@ -31,8 +31,8 @@ MOSTLY_CLOTHED = 1.5  # limb station from which on too little of a limb is bare 
 class Body:
     """A shot's body, solved over time: `keypoints` [T, 33, 3] steadied, `edges` [T, K, 2], `arms` and `legs` [T, 2, S, 2] in
     torso lengths about a middle line that lies `arm_offsets`, `leg_offsets` [T, 2, S] beside the bones, `unit` [T] pixels,
-    and how the old clothes are worn in this shot: `hem`, `waist` column stations, `cuffs`, `trouser_hems` [2] limb stations
-    (NaN: none)."""
+    and how the old clothes are worn in this shot: `hem`, `waist`, `runs_on` column stations, `cuffs`, `trouser_hems` [2] limb
+    stations (NaN: none)."""
 
     keypoints: np.ndarray
     edges: np.ndarray
@@ -43,6 +43,7 @@ class Body:
     unit: np.ndarray
     hem: float
     waist: float
+    runs_on: float
     cuffs: np.ndarray
     trouser_hems: np.ndarray
     shoulder: float
@@ -82,6 +83,7 @@ def solve_body(measure: BodyMeasure, keypoints: np.ndarray, yaw: np.ndarray, *, 
             unit,
             _typical(measure.hem),
             _typical(measure.waist, 0.3),  # what hangs over it, or a side view, only ever lets it begin lower
+            _typical(measure.runs_on, 0.9),
             cuffs,
             hems,
             _typical(np.where(facing[:, 0] > 0.6, measure.shoulder, np.nan)),
@@ -133,7 +135,8 @@ def _about(measure: BodyMeasure, before: np.ndarray, after: np.ndarray) -> BodyM
 
 def _typical(values: np.ndarray, share: float = 0.5) -> float:
     known = values[np.isfinite(values)]
-    return float(np.quantile(known, share)) if len(known) > max(2, 0.1 * len(values)) or len(values) < 4 and len(known) else float("nan")
+    enough = len(known) > max(2, 0.1 * len(values)) or len(values) < 4 and len(known)
+    return float(np.quantile(known, share)) if enough else float("nan")
 
 
 def _solve_edges(measure: BodyMeasure, expected: np.ndarray, unit: np.ndarray, strength: float) -> np.ndarray:

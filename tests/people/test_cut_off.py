@@ -1,0 +1,47 @@
+"""Legs that the picture's bottom cuts off go on below it, wherever the pose model squeezed them in; legs seen stay."""
+
+import numpy as np
+from drawn_person import joints
+
+from vidvton.people.cut_off import SHANK, THIGH, continue_legs
+
+UNIT, SIZE = 100.0, (200, 320)
+
+
+def cut(score=0.1, squeezed=True):
+    """(keypoints [1, 33, 3], boxes [1, 4]) of somebody whose legs leave the picture (height 200) above the knees."""
+    points = joints(UNIT, (160, 60))
+    points[25:, 2] = score
+    if squeezed:  # as a pose model does it: between what is left of the picture and its bottom
+        points[25:, 1] = 160 + (points[25:, 1] - 160) * 0.2
+    return points[None], np.array([[100.0, 10, 220, 200]])
+
+
+def test_squeezed_legs_go_on_below_the_picture():
+    points, boxes = cut()
+    out = continue_legs(points, boxes, SIZE)[0]
+    for hip, knee, ankle in ((23, 25, 27), (24, 26, 28)):
+        assert abs(np.linalg.norm(out[knee, :2] - out[hip, :2]) - THIGH * UNIT) < 1e-3
+        assert abs(np.linalg.norm(out[ankle, :2] - out[knee, :2]) - SHANK * UNIT) < 1e-3
+        assert out[knee, 1] > 200 and out[ankle, 1] > out[knee, 1] + 60
+        assert out[knee, 2] >= 0.3 and out[ankle, 2] >= 0.3
+    assert np.array_equal(out[:25], points[0, :25]), "what is seen stays"
+    assert np.allclose(out[31] - out[27], points[0, 31] - points[0, 27], atol=0.3), "feet go with the ankles"
+
+
+def test_a_guess_does_not_bring_the_knees_together():
+    points, boxes = cut()
+    points[0, [25, 26], 0] = 160
+    out = continue_legs(points, boxes, SIZE)[0]
+    assert out[25, 0] - out[26, 0] > 0.3 * (out[23, 0] - out[24, 0])
+    points[0, [25, 26], 2] = 0.45  # nearly seen: it may well be so
+    out = continue_legs(points, boxes, SIZE)[0]
+    assert abs(out[25, 0] - out[26, 0]) < 0.2 * (out[23, 0] - out[24, 0])
+
+
+def test_legs_that_are_seen_stay():
+    points, boxes = cut(score=0.9)
+    assert np.array_equal(continue_legs(points, boxes, SIZE), points)
+    points, boxes = cut(squeezed=False)
+    whole = np.array([[100.0, 10, 220, 180]])  # the person ends in the picture: legs unseen are hidden, not cut off
+    assert np.array_equal(continue_legs(points, whole, SIZE), points)
