@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from drawn_person import LABEL, TOP, clip, iou, joints, track
+from drawn_person import LABEL, SKIN, TOP, clip, iou, joints, track
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -79,15 +79,23 @@ def test_skirt_over_bare_legs():
         assert iou(found == LABEL[name], labels == LABEL[name]) > 0.75, name
 
 
-def test_thighs_at_the_bottom_of_the_picture_are_legs_and_the_lower_garment_is_short():
-    frames, pose, silhouettes, labels = clip(3, skirt=True)
-    height = int(pose.keypoints[0, [25, 26], 1].mean() + 0.35 * 78)
-    cut = frames[:, :, :height], pose, silhouettes[:, :height]
+def test_bare_thighs_at_the_bottom_of_the_picture_are_legs():
+    frames, pose, silhouettes, labels = clip(3)
+    hips = int(pose.keypoints[0, [23, 24], 1].mean())
+    bare = (labels == LABEL["pants"]) & (np.arange(labels.shape[1])[None, :, None] > hips + 30)
+    pictures = frames.numpy().copy()
+    for c, value in enumerate(SKIN):
+        pictures[:, c][bare] = value
+    middle = pose.keypoints[0, [23, 24], 0].mean().item()
+    right = np.arange(labels.shape[2])[None, None] < middle
+    labels = np.where(bare, np.where(right, np.uint8(LABEL["right_leg"]), np.uint8(LABEL["left_leg"])), labels)
+    height = hips + 56
+    cut = torch.from_numpy(pictures)[:, :, :height], pose, silhouettes[:, :height]
     appearance = learn_appearance(*cut)
-    found, labels = parse_frames(*cut, appearance).numpy(), labels[:, :height]
-    assert appearance.leg < 1.4
+    found = parse_frames(*cut, appearance).numpy()
+    assert appearance.leg < 1, "shorts, though no leg is seen to its end"
     for name in ("left_leg", "right_leg"):
-        assert iou(found == LABEL[name], labels == LABEL[name]) > 0.7, name
+        assert iou(found == LABEL[name], labels[:, :height] == LABEL[name]) > 0.7, name
 
 
 def test_hand_across_the_chest_is_arm():

@@ -20,8 +20,8 @@ def continue_legs(keypoints: np.ndarray, boxes: np.ndarray, size: tuple[int, int
     """`keypoints` [T, 33, 3] in which legs cut off by the picture's bottom go on below it.
 
     `boxes` [T, 4] xyxy are those of the person, `size` the picture's (height, width). A leg is continued where the person reaches
-    the bottom and its hip lies in the picture: a thigh is THIGH torso lengths long, a shank SHANK, each in the direction that
-    the model says, as far as its score can be believed. Such joints get a score of at least 0.3. What was seen stays.
+    the bottom and its hip lies in the picture: a thigh is THIGH torso lengths long, a shank SHANK, as far to the side as
+    the model says, where its score can be believed. Such joints get a score of at least 0.3. What was seen stays.
     """
     out = keypoints.copy()
     height = size[0]
@@ -45,11 +45,11 @@ def _continue(points: np.ndarray, start: int, end: int, length: float, limit: fl
     if score >= _SURE or points[end, 1] < limit:
         return False
     way = points[end, :2] - points[start, :2]
-    lean = np.arctan2(way[0], max(way[1], 1e-3))
+    reach = max(length, float(np.linalg.norm(way)))
+    lean = np.arcsin(way[0] / reach)  # what is squeezed is its height
     least = [_LEAN[0] + (_INWARDS - _LEAN[0]) * np.clip(way, 0, 1) for way in (outwards, -outwards)]
     low, high = (a + (_LEAN[1] - a) * (score / _SURE) ** 2 for a in least)
     lean = np.clip(lean, -low, high)
-    reach = max(length, float(np.linalg.norm(way)))
     points[end, :2] = points[start, :2] + reach * np.array([np.sin(lean), np.cos(lean)])
     points[end, 2] = max(score, _THERE)
     return True
