@@ -180,7 +180,7 @@ def _fetch(source: ClipSource, crops: Crops, rows: list[int]) -> Iterator[np.nda
 
 
 def _albedo_arrays(albedo: Albedo) -> dict[str, np.ndarray]:
-    arrays = {"albedo_skin": albedo.skin}
+    arrays = {"albedo_skin": albedo.skin, "albedo_lamp": albedo.lamp}
     for k, (centres, levels) in enumerate(zip(albedo.centres, albedo.levels)):
         arrays[f"albedo_centres_{k}"], arrays[f"albedo_levels_{k}"] = centres, levels
     return arrays
@@ -205,6 +205,7 @@ def _load_look(work: Path, start: int) -> tuple[Appearance, Albedo, Plate | None
             tuple(stored[f"albedo_centres_{k}"] for k in range(count)),
             tuple(stored[f"albedo_levels_{k}"] for k in range(count)),
             stored["albedo_skin"],
+            stored["albedo_lamp"],
         )
         if "plate_place" not in stored.files:
             return appearance, albedo, None

@@ -132,6 +132,13 @@ def test_where_the_old_top_leaves_the_picture_the_new_one_does_too():
     assert natural.hem < 1.5 and lengthened.hem > 1.6
 
 
+def test_a_top_over_a_dress_keeps_its_own_length(standing):
+    *_, body = standing
+    worn = [panels_for(tee(), replace(body, hem=hem))[0].hem for hem in (np.nan, 1.1, 1.2, 2.4)]
+    assert abs(worn[1] - 1.1) < 0.02 and abs(worn[2] - 1.2) < 0.02, "a top is worn as long as the old top"
+    assert worn[3] == worn[0] < 1.5, "but a tee put on over a long dress is a tee"
+
+
 def test_a_frame_without_a_person_weighs_nothing():
     row = measure_frame(np.zeros((33, 3)), np.zeros((40, 30), np.uint8), False)
     assert not row.visible[0] and row.edges_trust.sum() == 0 and np.isnan(row.hem[0])

@@ -171,7 +171,10 @@ def old_cloth(
     across, station = column
     above = station < waist
     for arm in arms:
-        above |= (arm.across < np.where(across < 1, 1.1, 1.6)) & (arm.station > 0.2)
+        on_trunk = across < 1  # there the end of an arm that hangs is the hand, and around it hangs the dress
+        near = (arm.across < np.where(on_trunk, 1.1, 1.6)) & (arm.station > 0.2) & (arm.station < np.where(on_trunk, 1.75, 3))
+        # Where its map ends, an arm's stations run back to nothing within a cell.
+        above |= cv2.morphologyEx(near.astype(np.uint8), cv2.MORPH_OPEN, np.ones((7, 7), np.uint8)) > 0
     return (UPPER[labels] & (~dress | above)) if category == "upper" else LOWER[labels] | (dress & ~above)
 
 

@@ -205,13 +205,13 @@ def fit_outfit(
         # Picture pixels a torso length, read off the panel itself, decide how large the picture must stay.
         flat = float(np.ptp(first.lattice[:, 0, 1]) / max(np.ptp(first.stations), 1e-6))
         scale = float(np.clip(1.25 * np.median(body.unit) * zoom / flat, 0.05, 1.0))
-        texture = make_texture(garment, scale=scale, torso=flat, over_hem=_same_hem(panels, body))
+        texture = make_texture(garment, scale=scale, torso=flat, over_hem=_same_hem(panels, body)).under(albedo.lamp)
         factor = np.float32(texture.front.shape[0] / garment.alpha.shape[0])
         fitted = fit_panels(tuple(_scaled(p, factor) for p in panels), body, keypoints, depth, yaw)
         waist = body.waist if np.isfinite(body.waist) else DEFAULT_WAIST
         ends = {p.part: p.hem for p in panels if p.part in SLEEVES}
         legs = {p.part: p.hem for p in panels if p.part in TROUSER_LEGS}
-        dressing = Dressing(garment.category, texture, ends, first.tucked, waist, legs, garment.fabric.numpy())
+        dressing = Dressing(garment.category, texture, ends, first.tucked, waist, legs, garment.fabric.numpy() * albedo.lamp)
         wears.append(Wear(dressing, fitted, _lock(fitted, yaw, motion, flow_step)))
     skin = albedo.skin if np.isfinite(albedo.skin).all() else np.stack([DEFAULT_SKIN] * 2)
     parts = {Part.LEFT_SLEEVE, Part.RIGHT_SLEEVE}  # arms lie before any garment; legs are bared by lower and full ones alone

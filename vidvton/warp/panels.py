@@ -24,6 +24,7 @@ UPPER_ARM = 0.60  # an upper arm in torso lengths
 MIDRIFF = 0.12  # torso lengths of bare skin between old top and old trousers that make a belly
 BELOW_EDGE = 0.15  # torso lengths that a top reaches below the picture where the old one does
 LENGTHENED = 1.5  # how much longer than it is cut that may make it
+LONGEST = 1.35  # an old top this much longer than the new one's natural length tells nothing of how the new one is worn
 TUCKED = 0.82  # an old top this much shorter than the new one's natural length is worn tucked in, so the new one is too
 
 
@@ -154,7 +155,8 @@ def _length(garment: Garment, natural: float, armpit: float, body: Body) -> tupl
         return (body.hem, stretch, False) if 0.85 < stretch < 1.2 else (natural, 1.0, False)
     if stretch < TUCKED:
         return body.hem, 1.0, True
-    stretch = float(np.clip(stretch, TUCKED, 1.35))
+    if stretch > LONGEST:  # a top put on over a dress is no dress
+        return natural, 1.0, False
     return armpit + (natural - armpit) * stretch, stretch, False
 
 

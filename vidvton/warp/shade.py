@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from vidvton.warp.body import BARE_ARM, LOWER, UPPER
+from vidvton.warp.lamp import learn_lamp
 from vidvton.warp.texture import push_pull
 
 FLOOR = 0.05  # added to brightness before dividing: the dark of a black garment carries more noise than light
@@ -30,11 +31,12 @@ GROUPS = (UPPER, LOWER, _SKIN)
 class Albedo:
     """The shot's flat colours: per group of labels (upper, lower, skin) `centres` [N, 3] as `_dye` gives and `levels` [N],
     the mean brightness 0-1 of each; `skin` [2, 3] float32 0-1, the skin's usual colour above the waist and on the legs (NaN
-    where no skin was seen at all)."""
+    where no skin was seen at all); `lamp` [3] how the shot is lit (`lamp.learn_lamp`)."""
 
     centres: tuple[np.ndarray, ...]
     levels: tuple[np.ndarray, ...]
     skin: np.ndarray
+    lamp: np.ndarray
 
 
 def _dye(frame: np.ndarray) -> np.ndarray:
@@ -70,7 +72,7 @@ def learn_albedo(frames: np.ndarray, labels: np.ndarray) -> Albedo:
         levels.append(np.array([np.median(values[pick][nearest == k]) for k in range(len(middle))], np.float32))
         centres.append(middle)
     skin = _skin(frames, labels)
-    return Albedo(tuple(centres), tuple(levels), skin)
+    return Albedo(tuple(centres), tuple(levels), skin, learn_lamp(frames, skin))
 
 
 def _skin(frames: np.ndarray, labels: np.ndarray) -> np.ndarray:

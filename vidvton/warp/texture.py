@@ -3,7 +3,7 @@ print."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -23,6 +23,13 @@ class Texture:
     back: np.ndarray
     outlines: np.ndarray
     outlines_back: np.ndarray
+
+    def under(self, lamp: np.ndarray) -> Texture:
+        """The same cloth under the light `lamp` [3] of a shot (`lamp.learn_lamp`)."""
+        if np.all(lamp == 1):
+            return self
+        front, back = (np.clip(x * lamp + 0.5, 0, 255).astype(np.uint8) for x in (self.front, self.back))
+        return replace(self, front=front, back=back)
 
 
 def make_texture(garment: Garment, *, scale: float, torso: float, over_hem: bool = True) -> Texture:
