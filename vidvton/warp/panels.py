@@ -24,6 +24,7 @@ UPPER_ARM = 0.60  # an upper arm in torso lengths
 MIDRIFF = 0.12  # torso lengths of bare skin between old top and old trousers that make a belly
 BELOW_EDGE = 0.15  # torso lengths that a top reaches below the picture where the old one does
 LENGTHENED = 1.5  # how much longer than it is cut that may make it
+HIPS, SHORTENED = 0.9, 0.6  # station below which an old top's end is no waistband; how far a new one is shortened to end there
 LONGEST = 1.35  # an old top this much longer than the new one's natural length tells nothing of how the new one is worn
 TUCKED = 0.82  # an old top this much shorter than the new one's natural length is worn tucked in, so the new one is too
 
@@ -123,7 +124,7 @@ def _column(garment: Garment, parts: np.ndarray, body: Body) -> tuple[Panel, flo
     natural = start + (rows - top_y) / scale
     armpit_station = start + (armpit_y - top_y) / scale
     hem, stretch, tucked = _length(garment, natural[-1], armpit_station, body)
-    stations = np.where(natural > armpit_station, armpit_station + (natural - armpit_station) * stretch, natural)
+    stations = _stretched(natural, armpit_station, stretch)
     return _panel(Part.TORSO, stations, rows, ends[0], ends[1], scale, hem, tucked), scale
 
 
@@ -154,10 +155,20 @@ def _length(garment: Garment, natural: float, armpit: float, body: Body) -> tupl
     if garment.category == "full":
         return (body.hem, stretch, False) if 0.85 < stretch < 1.2 else (natural, 1.0, False)
     if stretch < TUCKED:
-        return body.hem, 1.0, True
+        if body.hem < HIPS:
+            return body.hem, 1.0, True
+        stretch = max(stretch, SHORTENED)  # it ends on the hips, so it is not tucked in but short
     if stretch > LONGEST:  # a top put on over a dress is no dress
         return natural, 1.0, False
     return armpit + (natural - armpit) * stretch, stretch, False
+
+
+def _stretched(natural: np.ndarray, armpit: float, stretch: float) -> np.ndarray:
+    """The stations `natural` [R] with what lies below the `armpit` stretched; what is shortened much is so towards the hem, where
+    there seldom is a print."""
+    below = np.maximum(natural - armpit, 0)
+    share = below / max(below[-1], 1e-6)
+    return natural + below * (stretch - 1) * (share if stretch < TUCKED else 1)
 
 
 def _panel(part, stations, rows, left, right, scale, hem, tucked=False, rises=None) -> Panel:
