@@ -54,8 +54,9 @@ def train(
 
 def _run(config: Path, out: Path, tracker: str | None, *, dry_run: bool, quiet: bool) -> None:
     from ..terminal import Display
-    from ..train.plan import describe_plan, make_studio, open_plan, read_plan
-    from ..train.run_folder import check_run
+    from ..train.launch import check_tracker, launch
+    from ..train.plan import check_plan, describe_plan, make_studio, open_plan, read_plan
+    from ..train.run_folder import check_data, check_run
 
     settings, model = read_plan(config)
     check_run(out, settings, model)
@@ -63,8 +64,11 @@ def _run(config: Path, out: Path, tracker: str | None, *, dry_run: bool, quiet: 
     lines = describe_plan(settings, model, world_size=world)
     if dry_run:
         print("\n".join([*lines, f"into {out}"]))
+        check_tracker(tracker)
+        plan = check_plan(settings, model, world_size=world)
+        said = ["the studio's clips are made and prepared first"] if plan is None else check_data(out, plan.record)
+        print("\n".join(said), end="\n" if said else "")
         return
-    from ..train.launch import launch
     from ..train.loop import train as run_training
 
     start = launch(tracker=tracker, out=out, settings=settings.model_dump(mode="json"))

@@ -9,24 +9,18 @@ from typing import Any
 import torch
 
 from vidvton.models.bundle import ModelCard, save_bundle
-from vidvton.models.config import ModelConfig
 from vidvton.models.unet import TryOnUNet
 
-from .checkpoint import TensorFile, read_facts
+from .checkpoint import averaged, read_architecture, read_facts
 from .plan import Plan
 
 
 def export_model(checkpoint: Path, plan: Plan, folder: Path) -> None:
     """Writes the averaged weights of `checkpoint` (its own, where no average was kept) as a bundle to `folder`, replacing an
     older one when it is whole."""
-    facts = read_facts(checkpoint)
-    settings = ModelConfig.model_validate_json(_json(facts["architecture"]))
-    try:
-        stored = TensorFile(checkpoint, "ema")
-    except FileNotFoundError:
-        stored = TensorFile(checkpoint, "model")
+    facts, stored = read_facts(checkpoint), averaged(checkpoint)
     with torch.random.fork_rng(devices=[]):
-        network = TryOnUNet(settings)
+        network = TryOnUNet(read_architecture(checkpoint))
     network.load_state_dict({name: stored.whole(name) for name in stored.names()})
     save_bundle(network, folder, card_of(facts, plan), overwrite=True)
 
@@ -44,9 +38,3 @@ def card_of(facts: Mapping[str, Any], plan: Plan) -> ModelCard:
         data=f"{len(plan.sets.clips)} clips, {hint} the warp engine's hint",
         notes=f"{facts['counts']['updates']} updates in {plan.config.precision}, averaged weights",
     )
-
-
-def _json(data: dict) -> str:
-    import json
-
-    return json.dumps(data)

@@ -40,14 +40,19 @@ class Launch:
         self.accelerator.end_training()
 
 
+def check_tracker(tracker: str | None) -> None:
+    """MisuseError for a tracker that is neither None nor one of TRACKERS, or not installed."""
+    if tracker is None:
+        return
+    if tracker not in TRACKERS:
+        raise MisuseError(f"the tracker {tracker!r} is not known, expected {' or '.join(TRACKERS)}")
+    if importlib.util.find_spec(tracker) is None:
+        raise MisuseError(f"--tracker {tracker} needs the package {tracker}; install it with: pip install 'vidvton[track]'")
+
+
 def launch(*, tracker: str | None = None, out: Path | None = None, settings: Mapping[str, Any] | None = None) -> Launch:
-    """Joins the other processes, if any, and opens `tracker` (one of TRACKERS) below `out`. MisuseError for a tracker that is not
-    known or not installed."""
-    if tracker is not None:
-        if tracker not in TRACKERS:
-            raise MisuseError(f"the tracker {tracker!r} is not known, expected {' or '.join(TRACKERS)}")
-        if importlib.util.find_spec(tracker) is None:
-            raise MisuseError(f"--tracker {tracker} needs the package {tracker}; install it with: pip install 'vidvton[track]'")
+    """Joins the other processes, if any, and opens `tracker` (one of TRACKERS) below `out`. MisuseError as `check_tracker`."""
+    check_tracker(tracker)
     accelerator = Accelerator(
         cpu=not torch.cuda.is_available(),
         mixed_precision="no",  # computing_in does it, the same with and without accelerate

@@ -30,9 +30,8 @@ from .launch import Launch, computing_in
 from .learner import Learner, open_learner, set_rate, tensors_of, update
 from .loader import Parts, Ready, Sets, load
 from .meter import Meter, describe
-from .perceptual import load_features
 from .plan import Plan
-from .run_folder import RunFolder, open_run
+from .run_folder import RunFolder, check_data, open_run, write_settings
 from .stages import first_step, learning_rate, locate, only_temporal, work, work_left
 from .strip import write_strips
 from .terms import Terms, loss_terms
@@ -47,8 +46,11 @@ def train(plan: Plan, out: Path, launch: Launch) -> Iterator[Note]:
     """
     config, processes = plan.config, launch.processes
     with open_run(out, config, plan.model, processes) as folder:
+        yield from map(Note, check_data(out, plan.record))
         checkpoint, notes = find_newest(folder.checkpoints)
-        yield from (Note(note) for note in notes)
+        yield from map(Note, notes)
+        if notes and checkpoint is None:
+            yield Note(f"none of the {len(notes)} checkpoints in {folder.checkpoints} can be used: beginning again from nothing")
         facts = read_facts(checkpoint) if checkpoint else {}
         step = facts.get("step", 0)
         if step:
@@ -84,8 +86,8 @@ class _StageRun:
         self.first, self.last = first, first_step(self.config.stages, self.position.stage + 1)
         self.stage: Stage = self.config.stages[self.position.stage]
         self.precision = computing_in(self.config.precision, self.processes.device)
-        perceptual = self.stage.loss.perceptual_weights if self.stage.loss.perceptual > 0 else None
-        self.features: nn.Module | None = perceptual and load_features(Path(perceptual)).to(self.processes.device)
+        features = plan.features.get(self.stage.loss.perceptual_weights or "") if self.stage.loss.perceptual > 0 else None
+        self.features: nn.Module | None = features and features.to(self.processes.device)
         self.checkpoint: Path | None = None
         self.unreadable: set[str] = set()
 
@@ -108,6 +110,8 @@ class _StageRun:
             meter.steps += 1
             if not moved:
                 yield from self._check_skips(step, ready)
+            if step == self.first and self.processes.is_first:  # a start that fails before this leaves no settings behind
+                write_settings(self.folder.path, config, self.plan.model, self.plan.record)
             after, ends = step + 1, step + 1 == self.last
             if after % config.log_every == 0 or ends:
                 yield from self._log(after, meter, norm, rate)
