@@ -31,8 +31,9 @@ def train(
 ) -> None:
     """Train a network in stages, from single frames to long windows.
 
-    Stopped or killed and started again with the same command, it goes on from its newest checkpoint, to the same weights. The
-    same under torchrun and accelerate launch, with -m vidvton train CONFIG.
+    Stopped or killed and started again with the same command, it goes on from its newest checkpoint, to the same weights; Ctrl-C
+    and SIGTERM first finish the step and save it (a second one, seconds later, does not wait). The same under torchrun and
+    accelerate launch, with -m vidvton train CONFIG.
     """
     if plot is not None:
         from ..train.plot import plot_run
@@ -47,8 +48,9 @@ def train(
         if os.environ.get("RANK", "0") == "0":
             raise
         raise typer.Exit(MISUSE) from None  # every process finds the same; one says it
-    except KeyboardInterrupt:
-        fail(None, "stopped; the same command goes on from the newest checkpoint", INTERRUPTED)
+    except KeyboardInterrupt as stopped:
+        if os.environ.get("RANK", "0") == "0":
+            fail(None, str(stopped) or "stopped; the same command goes on from the newest checkpoint", INTERRUPTED)
         raise typer.Exit(INTERRUPTED) from None
 
 
@@ -70,6 +72,7 @@ def _run(config: Path, out: Path, tracker: str | None, *, dry_run: bool, quiet: 
         print("\n".join(said), end="\n" if said else "")
         return
     from ..train.loop import train as run_training
+    from ..train.stopping import Stopped
 
     start = launch(tracker=tracker, out=out, settings=settings.model_dump(mode="json"))
     with Display(quiet=quiet or not start.processes.is_first, resumed=True) as display:
@@ -78,8 +81,12 @@ def _run(config: Path, out: Path, tracker: str | None, *, dry_run: bool, quiet: 
                 display.show(step)
         start.processes.wait()
         plan = open_plan(settings, model, world_size=start.processes.count)
-        for note in run_training(plan, out, start):
-            display.show(note)
+        try:
+            for note in run_training(plan, out, start):
+                display.show(note)
+        except Stopped:
+            start.end()
+            raise
     start.end()
     if start.processes.is_first:
         print(out)

@@ -33,6 +33,7 @@ from .meter import Meter, describe
 from .plan import Plan
 from .run_folder import RunFolder, check_data, open_run, write_settings
 from .stages import first_step, learning_rate, locate, only_temporal, work, work_left
+from .stopping import Stopped, StopWatch
 from .strip import write_strips
 from .terms import Terms, loss_terms
 from .validate import validate
@@ -42,10 +43,11 @@ def train(plan: Plan, out: Path, launch: Launch) -> Iterator[Note]:
     """Trains to the end of the last stage in folder `out`, going on from its newest whole checkpoint, and says how it goes.
 
     All processes run through it together. MisuseError and VidvtonError, in one sentence, for settings that cannot be, another
-    run's folder, a full disk, samples that cannot be read and gradients that stay infinite.
+    run's folder, a full disk, samples that cannot be read and gradients that stay infinite. Told to stop (SIGINT or SIGTERM, in
+    one process or all), it finishes the step, saves it, and raises Stopped.
     """
     config, processes = plan.config, launch.processes
-    with open_run(out, config, plan.model, processes) as folder:
+    with open_run(out, config, plan.model, processes) as folder, StopWatch() as stop:
         yield from map(Note, check_data(out, plan.record))
         checkpoint, notes = find_newest(folder.checkpoints)
         yield from map(Note, notes)
@@ -58,12 +60,15 @@ def train(plan: Plan, out: Path, launch: Launch) -> Iterator[Note]:
         journal = Journal(out / NAME, step) if processes.is_first else None
         while step < config.total_steps:
             learner = open_learner(plan, step, launch, checkpoint=checkpoint, facts=facts)
-            run = _StageRun(plan, folder, launch, learner, journal, first=step)
+            run = _StageRun(plan, folder, launch, learner, journal, stop, first=step)
             yield from run.run()
-            step, checkpoint, facts = run.last, run.checkpoint, read_facts(run.checkpoint)
-            if processes.is_first:
+            checkpoint, facts = run.checkpoint, read_facts(run.checkpoint)
+            step = facts["step"]
+            if processes.is_first and step == run.last:
                 export_model(checkpoint, plan, folder.model)
             processes.wait()
+            if run.stopped and step < config.total_steps:
+                raise Stopped(f"stopped after step {step}, which is saved; the same command goes on from there")
         if processes.is_first:
             if not folder.model.exists():
                 export_model(checkpoint, plan, folder.model)
@@ -75,13 +80,21 @@ def _stage_ends(config: TrainConfig) -> list[int]:
 
 
 class _StageRun:
-    """The steps of one stage from `first` to its end at `last`."""
+    """The steps of one stage from `first` to its end at `last`, or until all processes have heard that one of them is to stop."""
 
     def __init__(
-        self, plan: Plan, folder: RunFolder, launch: Launch, learner: Learner, journal: Journal | None, *, first: int
+        self,
+        plan: Plan,
+        folder: RunFolder,
+        launch: Launch,
+        learner: Learner,
+        journal: Journal | None,
+        stop: StopWatch,
+        *,
+        first: int,
     ) -> None:
         self.plan, self.config, self.folder, self.launch, self.journal = plan, plan.config, folder, launch, journal
-        self.learner, self.processes = learner, launch.processes
+        self.learner, self.processes, self.stop = learner, launch.processes, stop
         self.position = locate(self.config.stages, first)
         self.first, self.last = first, first_step(self.config.stages, self.position.stage + 1)
         self.stage: Stage = self.config.stages[self.position.stage]
@@ -89,10 +102,11 @@ class _StageRun:
         features = plan.features.get(self.stage.loss.perceptual_weights or "") if self.stage.loss.perceptual > 0 else None
         self.features: nn.Module | None = features and features.to(self.processes.device)
         self.checkpoint: Path | None = None
+        self.stopped = False
         self.unreadable: set[str] = set()
 
     def run(self) -> Iterator[Note]:
-        """All its steps; at the end `checkpoint` is the one of step `last`."""
+        """All its steps; at the end `checkpoint` is the one of step `last`, or of the step before which it was `stopped`."""
         config, meter = self.config, Meter()
         offset = first_step(config.stages, self.position.stage)
         parts = load(self._parts(offset), self.processes)
@@ -112,14 +126,18 @@ class _StageRun:
                 yield from self._check_skips(step, ready)
             if step == self.first and self.processes.is_first:  # a start that fails before this leaves no settings behind
                 write_settings(self.folder.path, config, self.plan.model, self.plan.record)
+            # Signals reach processes at different steps, so they agree here, where all of them are at the same one.
+            self.stopped = not self.processes.all_agree(not self.stop.asked)
             after, ends = step + 1, step + 1 == self.last
             if after % config.log_every == 0 or ends:
                 yield from self._log(after, meter, norm, rate)
             paused, looks = time.perf_counter(), config.validate_on
-            if looks and self.plan.held_out and (after % looks.every == 0 or after in _stage_ends(config)):
+            if looks and self.plan.held_out and (ends or after % looks.every == 0 and not self.stopped):
                 yield from self._look(after)
-            if after % config.save.every == 0 or ends:
+            if after % config.save.every == 0 or ends or self.stopped:
                 self._save(after)
+            if self.stopped:
+                return
             if after % config.log_every == 0 or ends:
                 meter = Meter()
             else:
