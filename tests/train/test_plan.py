@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from vidvton.config import parse_config
 from vidvton.errors import MisuseError, VidvtonError
 from vidvton.models.config import ModelConfig
 from vidvton.train.config import read_train_config
+from vidvton.train.export import export_model
 from vidvton.train.network import check_same_model
 from vidvton.train.perceptual import Features
 from vidvton.train.plan import check_plan, open_plan, read_plan
@@ -31,6 +33,15 @@ def home(tmp_path_factory):
     folder = tmp_path_factory.mktemp("home")
     run(write_run(folder, ONE_STAGE), folder / "done")
     return folder
+
+
+@pytest.fixture(scope="module")
+def whole(home):
+    """(configuration, folder) of a run one step longer than `done`, whole from the start."""
+    path = home / "longer.yaml"
+    path.write_text(ONE_STAGE.replace("validation: [held], ", "").replace("steps: 2}", "steps: 3}").replace("keep: 2", "keep: 9"))
+    run(path, home / "whole")
+    return path, home / "whole"
 
 
 def text(home, changed: str, *, head: str = ""):
@@ -207,13 +218,11 @@ def test_a_start_that_fails_before_its_first_step_binds_nobody(home, tmp_path, m
     assert sorted(p.name for p in (tmp_path / "run").glob("*.yaml")) == ["config.yaml", "model.yaml"]
 
 
-def test_a_finished_run_made_longer_is_the_run_that_was_long_from_the_start(home, tmp_path):
+def test_a_finished_run_made_longer_is_the_run_that_was_long_from_the_start(home, whole, tmp_path):
     shutil.copytree(home / "done", tmp_path / "run")
-    longer = text(home, ONE_STAGE.replace("steps: 2}", "steps: 3}"))
-    said = run(longer, tmp_path / "run")
-    assert said[0].startswith("going on after step 2 of 3")
-    run(longer, tmp_path / "whole")
-    assert differing(tensors(tmp_path / "whole"), tensors(tmp_path / "run")) == []
+    said = run(whole[0], tmp_path / "run")
+    assert said[1].startswith("going on after step 2 of 3")
+    assert differing(tensors(whole[1]), tensors(tmp_path / "run")) == []
     config, model = read_plan(home / "run.yaml")
     with pytest.raises(MisuseError, match="stages.0.steps was 3, is 2"):
         check_run(tmp_path / "run", config, model)
@@ -228,3 +237,28 @@ def test_checkpoints_of_which_none_verifies_are_no_secret(home, tmp_path):
         (folder / "manifest.json").unlink()
     said = run(home / "run.yaml", tmp_path / "run")
     assert said[2].startswith("none of the 2 checkpoints in") and "beginning again from nothing" in said[2]
+
+
+def test_a_run_whose_disk_is_full_says_so_and_goes_on_when_there_is_room(home, whole, capsys, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    size = sum(p.stat().st_size for p in (home / "done" / "checkpoints" / "step-00000002").iterdir())
+    mounting = ["mount", "-t", "tmpfs", "-o", f"size={int(2.5 * size)}", "tmpfs", str(disk)]
+    if subprocess.run(mounting, capture_output=True).returncode != 0:
+        pytest.skip("needs the right to mount")
+    try:
+        assert cli.main(["train", str(whole[0]), "--out", str(disk / "run"), "-q"]) == 1
+        said = capsys.readouterr().err.strip()
+        assert "the disk is full" in said and "the checkpoint of step 2 stands" in said and "\n" not in said, said
+        subprocess.run(["mount", "-o", f"remount,size={20 * size}", str(disk)], check=True)
+        assert cli.main(["train", str(whole[0]), "--out", str(disk / "run"), "-q"]) == 0
+        assert differing(tensors(whole[1]), tensors(disk / "run")) == []
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=False)
+
+
+def test_a_model_that_cannot_be_written_is_a_sentence(home, tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    newest = home / "done" / "checkpoints" / "step-00000002"
+    with pytest.raises(VidvtonError, match="file/model could not be written .*checkpoint of step 2 stands"):
+        export_model(newest, opened(home / "run.yaml"), tmp_path / "file" / "model")

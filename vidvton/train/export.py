@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
-from vidvton.models.bundle import ModelCard, save_bundle
+from vidvton.errors import VidvtonError
+from vidvton.models.bundle import ModelCard, read_card, save_bundle
 from vidvton.models.unet import TryOnUNet
 
 from .checkpoint import averaged, read_architecture, read_facts
@@ -17,12 +19,23 @@ from .plan import Plan
 
 def export_model(checkpoint: Path, plan: Plan, folder: Path) -> None:
     """Writes the averaged weights of `checkpoint` (its own, where no average was kept) as a bundle to `folder`, replacing an
-    older one when it is whole."""
+    older one when it is whole. VidvtonError where the disk refuses; the older one then stands."""
     facts, stored = read_facts(checkpoint), averaged(checkpoint)
     with torch.random.fork_rng(devices=[]):
         network = TryOnUNet(read_architecture(checkpoint))
     network.load_state_dict({name: stored.whole(name) for name in stored.names()})
-    save_bundle(network, folder, card_of(facts, plan), overwrite=True)
+    try:
+        save_bundle(network, folder, card_of(facts, plan), overwrite=True)
+    except (OSError, SafetensorError) as error:
+        raise VidvtonError(
+            f"{folder} could not be written ({error}); the checkpoint of step {facts['step']} stands: free some space and run "
+            "the same command again"
+        ) from error
+
+
+def is_exported(step: int, folder: Path) -> bool:
+    """Whether the bundle in `folder` is that of `step`."""
+    return folder.is_dir() and read_card(folder).position.get("step") == step
 
 
 def card_of(facts: Mapping[str, Any], plan: Plan) -> ModelCard:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 
@@ -34,6 +35,14 @@ class Launch:
         """Tells the tracker, if there is one."""
         if self.tracking:
             self.accelerator.log(dict(values), step=step)
+
+    def show(self, name: str, picture: np.ndarray, step: int) -> None:
+        """Shows the tracker, if there is one that takes pictures, `picture` [H, W, 3] uint8 RGB under `name`."""
+        for tracker in self.accelerator.trackers if self.tracking else ():
+            if tracker.name == "tensorboard":
+                tracker.log_images({name: picture[None]}, step, dataformats="NHWC")
+            elif hasattr(tracker, "log_images"):
+                tracker.log_images({name: [picture]}, step)
 
     def end(self) -> None:
         """Closes the tracker and takes leave of the other processes."""

@@ -24,7 +24,7 @@ from vidvton.progress import Note
 
 from .checkpoint import find_newest, prune, read_facts, save_checkpoint
 from .config import Stage, TrainConfig
-from .export import export_model
+from .export import export_model, is_exported
 from .journal import NAME, Journal
 from .launch import Launch, computing_in
 from .learner import Learner, open_learner, set_rate, tensors_of, update
@@ -34,7 +34,7 @@ from .plan import Plan
 from .run_folder import RunFolder, check_data, open_run, write_settings
 from .stages import first_step, learning_rate, locate, only_temporal, work, work_left
 from .stopping import Stopped, StopWatch
-from .strip import write_strips
+from .strip import draw_strips, write_sheet
 from .terms import Terms, loss_terms
 from .validate import validate
 
@@ -58,6 +58,8 @@ def train(plan: Plan, out: Path, launch: Launch) -> Iterator[Note]:
         if step:
             yield Note(f"going on after step {step} of {config.total_steps} ({checkpoint})")
         journal = Journal(out / NAME, step) if processes.is_first else None
+        if processes.is_first and step in _stage_ends(config) and not is_exported(step, folder.model):
+            export_model(checkpoint, plan, folder.model)  # the start before ended between its checkpoint and this
         while step < config.total_steps:
             learner = open_learner(plan, step, launch, checkpoint=checkpoint, facts=facts)
             run = _StageRun(plan, folder, launch, learner, journal, stop, first=step)
@@ -70,8 +72,6 @@ def train(plan: Plan, out: Path, launch: Launch) -> Iterator[Note]:
             if run.stopped and step < config.total_steps:
                 raise Stopped(f"stopped after step {step}, which is saved; the same command goes on from there")
         if processes.is_first:
-            if not folder.model.exists():
-                export_model(checkpoint, plan, folder.model)
             yield Note(f"done: {config.total_steps} steps, model in {folder.model}")
 
 
@@ -218,9 +218,11 @@ class _StageRun:
             return
         seconds = time.perf_counter() - began
         self.journal.write(step, "validate", {"stage": self.stage.name, "seconds": seconds} | findings.values())
-        self.launch.track({f"held_out/{name}": value for name, value in findings.levels.items()}, step)
+        self.launch.track({f"held_out/{name}": value for name, value in (findings.levels | findings.scores()).items()}, step)
         if findings.strips:
-            write_strips(findings.strips, self.folder.samples / f"step-{step:08d}.png")
+            sheet = draw_strips(findings.strips)
+            write_sheet(sheet, self.folder.samples / f"step-{step:08d}.png")
+            self.launch.show("held_out/strips", sheet, step)
         yield Note(f"step {step}, held out: {findings.describe()}")
 
     def _save(self, step: int) -> None:
