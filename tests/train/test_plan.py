@@ -19,7 +19,7 @@ from vidvton.train.config import read_train_config
 from vidvton.train.export import export_model
 from vidvton.train.network import check_same_model
 from vidvton.train.perceptual import Features
-from vidvton.train.plan import check_plan, open_plan, read_plan
+from vidvton.train.plan import check_plan, check_start, open_plan, read_plan
 from vidvton.train.run_folder import check_data, check_run
 from vidvton.train.start import find_start, read_settings, read_weights
 
@@ -142,7 +142,7 @@ def test_another_model_to_start_from_is_found_when_the_plan_is_opened(home, tmp_
     (home / "x0.yaml").write_text(MODEL + "prediction: x0\n")
     other = ONE_STAGE.replace("model: model.yaml", f"model: x0.yaml\nstart_from: {home / 'done' / 'model'}")
     with pytest.raises(MisuseError, match="done/model is a checkpoint of another model .prediction was v, is x0"):
-        opened(text(home, other))
+        check_start(*read_plan(text(home, other)))
     shutil.copytree(home / "done" / "checkpoints", tmp_path / "run" / "checkpoints")  # of a run whose settings nobody kept
     (tmp_path / "run" / "vidvton-train.lock").touch()
     with pytest.raises(MisuseError, match="step-00000002 is a checkpoint of another model .prediction was v, is x0"):
@@ -150,7 +150,7 @@ def test_another_model_to_start_from_is_found_when_the_plan_is_opened(home, tmp_
         run(text(home, longer), tmp_path / "run")
 
 
-def test_weights_to_start_from_are_a_model_a_checkpoint_or_the_newest_of_a_runs(home, tmp_path):
+def test_weights_to_start_from_are_a_model_a_checkpoint_or_the_newest_of_a_runs(home, capsys, tmp_path):
     newest = home / "done" / "checkpoints" / "step-00000002"
     assert find_start(home / "done" / "model") == home / "done" / "model"
     assert find_start(home / "done" / "checkpoints") == find_start(newest) == newest
@@ -167,6 +167,11 @@ def test_weights_to_start_from_are_a_model_a_checkpoint_or_the_newest_of_a_runs(
     for path in (damaged, damaged.parent):
         with pytest.raises(VidvtonError, match="ema.safetensors is missing.*give another"):
             find_start(path)
+    command = ["train", str(text(home, ONE_STAGE, head="start_from: gone\n")), "--out", str(tmp_path / "other"), "--dry-run"]
+    assert cli.main(command) == 2 and "gone, which is no model folder" in capsys.readouterr().err
+    shutil.copytree(home / "done" / "checkpoints", tmp_path / "other" / "checkpoints")  # begun: its start is behind it
+    (tmp_path / "other" / "vidvton-train.lock").touch()
+    assert cli.main(command) == 0
     with pytest.raises(MisuseError, match="names the run .*done; give .*model or .*checkpoints"):
         find_start(home / "done")
 

@@ -57,11 +57,13 @@ def train(
 def _run(config: Path, out: Path, tracker: str | None, *, dry_run: bool, quiet: bool) -> None:
     from ..terminal import Display
     from ..train.launch import check_tracker, launch
-    from ..train.plan import check_plan, describe_plan, make_studio, open_plan, read_plan
-    from ..train.run_folder import check_data, check_run
+    from ..train.plan import check_plan, check_start, describe_plan, make_studio, open_plan, read_plan
+    from ..train.run_folder import check_data, check_run, has_begun
 
     settings, model = read_plan(config)
     check_run(out, settings, model)
+    if not has_begun(out):
+        check_start(settings, model)
     world = int(os.environ.get("WORLD_SIZE", "1"))
     lines = describe_plan(settings, model, world_size=world)
     if dry_run:

@@ -106,7 +106,7 @@ class _StageRun:
         self.unreadable: set[str] = set()
 
     def run(self) -> Iterator[Note]:
-        """All its steps; at the end `checkpoint` is the one of step `last`, or of the step before which it was `stopped`."""
+        """All its steps; at the end `checkpoint` is the one of step `last`, or of the one after which it was `stopped`."""
         config, meter = self.config, Meter()
         offset = first_step(config.stages, self.position.stage)
         parts = load(self._parts(offset), self.processes)

@@ -19,7 +19,7 @@ from .from_studio import from_studio, studio_folders
 from .loader import Sets
 from .network import check_same_model, settings_for
 from .perceptual import Features, load_features
-from .stages import is_image_step
+from .stages import image_steps
 from .start import find_start, read_settings
 
 HELD_OUT_SEED = 1_000_003
@@ -88,9 +88,8 @@ def _stands(folder: Path) -> bool:
 
 def open_plan(config: TrainConfig, model: ModelConfig, *, world_size: int) -> Plan:
     """The whole plan, data opened. MisuseError or VidvtonError for folders that are missing, unfinished or empty, clips too short
-    for a stage, weights to start from that are of another model, a perceptual loss's weights that cannot be read, and batches
-    that `world_size` processes cannot share."""
-    features = _check_weights(config, model, world_size=world_size)
+    for a stage, a perceptual loss's weights that cannot be read, and batches that `world_size` processes cannot share."""
+    features = _load_features(config, world_size=world_size)
     sets, held_out = _open_sets(config.data)
     for stage in config.stages:
         for what, dataset in (("train", sets.clips), ("held_out" if config.data.held_out else "validation", held_out)):
@@ -110,7 +109,7 @@ def check_plan(config: TrainConfig, model: ModelConfig, *, world_size: int) -> P
     missing = {folder for folder in made if any(folder in names for names in named.values()) and not _stands(Path(folder))}
     if studio is None or not missing:
         return open_plan(config, model, world_size=world_size)
-    _check_weights(config, model, world_size=world_size)
+    _load_features(config, world_size=world_size)
     longest = max(stage.frames for stage in config.stages)
     for names in filter(None, named.values()):
         others = [name for name in names if name not in missing]
@@ -123,13 +122,17 @@ def check_plan(config: TrainConfig, model: ModelConfig, *, world_size: int) -> P
     return None
 
 
-def _check_weights(config: TrainConfig, model: ModelConfig, *, world_size: int) -> dict[str, Features]:
-    """The perceptual losses' networks, loaded, after the checks that need no data."""
-    for stage in config.stages:
-        check_batches(stage, world_size)
+def check_start(config: TrainConfig, model: ModelConfig) -> None:
+    """MisuseError or VidvtonError where the weights that a new run begins with are not there, damaged, or of another model."""
     if config.start_from is not None:
         start = find_start(Path(config.start_from))
         check_same_model(read_settings(start), settings_for(model, config.stages[0]), str(start))
+
+
+def _load_features(config: TrainConfig, *, world_size: int) -> dict[str, Features]:
+    """The perceptual losses' networks by their files' names, after the batches were checked."""
+    for stage in config.stages:
+        check_batches(stage, world_size)
     files = {stage.loss.perceptual_weights for stage in config.stages if stage.loss.perceptual > 0}
     return {file: load_features(Path(file)) for file in sorted(filter(None, files))}
 
@@ -152,9 +155,10 @@ def _open_sets(data: Data) -> tuple[Sets, Dataset | None]:
 
 def check_batches(stage: Stage, world_size: int) -> None:
     """MisuseError, with the three numbers, where a batch of `stage` cannot be shared by `world_size` processes."""
-    kinds = {is_image_step(stage, step) for step in range(min(stage.steps, 1000))}
-    for images in sorted(kinds):
-        share_out(stage, world_size, images=images)
+    single = image_steps(stage, stage.steps)
+    for images, steps in ((False, stage.steps - single), (True, single)):
+        if steps:
+            share_out(stage, world_size, images=images)
 
 
 def describe_plan(config: TrainConfig, model: ModelConfig, *, world_size: int) -> list[str]:

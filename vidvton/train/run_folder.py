@@ -85,13 +85,18 @@ def write_settings(path: Path, config: TrainConfig, model: ModelConfig, record: 
             part.write_text(text, encoding="utf-8")
 
 
+def has_begun(path: Path) -> bool:
+    """Whether a run in folder `path` has saved a checkpoint, whole or not."""
+    return bool(steps_in(RunFolder(path).checkpoints))
+
+
 def check_run(path: Path, config: TrainConfig, model: ModelConfig) -> None:
     """MisuseError where `path` is no place for this run; writes nothing. A run that never saved a checkpoint binds nobody."""
     if path.exists() and not path.is_dir():
         raise MisuseError(f"{path} is a file; give a folder for the run with --out")
     if path.is_dir() and any(path.iterdir()) and not (path / LOCK).exists():
         raise MisuseError(f"{path} is not empty and holds no run; give an empty or a new folder with --out")
-    if not steps_in(RunFolder(path).checkpoints):
+    if not has_begun(path):
         return
     differing = [*_differing(path / "config.yaml", config), *(f"model.{text}" for text in _differing(path / "model.yaml", model))]
     if differing:
@@ -113,4 +118,4 @@ def _differing(path: Path, now: Strict) -> list[str]:
 
 def check_data(path: Path, record: Record) -> list[str]:
     """What to say of going on in folder `path` with the sets of `record`; writes nothing. MisuseError as `check_record`."""
-    return check_record(path / RECORD, record) if steps_in(RunFolder(path).checkpoints) else []
+    return check_record(path / RECORD, record) if has_begun(path) else []
