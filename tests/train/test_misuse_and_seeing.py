@@ -157,9 +157,8 @@ def test_unreadable_samples_are_replaced_named_and_too_many_of_them_an_error(hom
 
 def test_what_a_run_leaves_to_look_at(home, tmp_path):
     out = tmp_path / "run"
-    out.mkdir()
-    start = launch(tracker="tensorboard", out=out, settings={"seed": 0, "data": {"workers": 0}})
-    (out / "vidvton-train.lock").touch()
+    start = launch(tracker="tensorboard", out=out)
+    assert not out.exists()  # a tracker's files in a new folder would make it look like another's
     said = run(home / "run.yaml", out, start=start)
     start.end()
     records = read_journal(out / "metrics.jsonl")
@@ -262,7 +261,8 @@ def test_perceptual_features_come_from_a_safetensors_file(tmp_path):
 def test_wandb_offline_writes_below_the_run(tmp_path, monkeypatch):
     pytest.importorskip("wandb", reason="extra track")
     monkeypatch.setenv("WANDB_MODE", "offline")
-    start = launch(tracker="wandb", out=tmp_path / "run", settings={"seed": 0})
+    start = launch(tracker="wandb", out=tmp_path / "run")
+    start.open_tracker({"seed": 0, "data": {"workers": 0}})
     start.track({"loss": 1.0}, step=1)
     start.show("held_out/strips", np.full((8, 16, 3), 200, np.uint8), step=1)
     start.end()

@@ -76,7 +76,7 @@ def _run(config: Path, out: Path, tracker: str | None, *, dry_run: bool, quiet: 
     from ..train.loop import train as run_training
     from ..train.stopping import Stopped
 
-    start = launch(tracker=tracker, out=out, settings=settings.model_dump(mode="json"))
+    start = launch(tracker=tracker, out=out)
     with Display(quiet=quiet or not start.processes.is_first, resumed=True) as display:
         if start.processes.is_first:
             for step in make_studio(settings):

@@ -57,6 +57,7 @@ def train(plan: Plan, out: Path, launch: Launch) -> Iterator[Note]:
         step = facts.get("step", 0)
         if step:
             yield Note(f"going on after step {step} of {config.total_steps} ({checkpoint})")
+        launch.open_tracker(config.model_dump(mode="json"))
         journal = Journal(out / NAME, step) if processes.is_first else None
         if processes.is_first and step in _stage_ends(config) and not is_exported(step, folder.model):
             export_model(checkpoint, plan, folder.model)  # the start before ended between its checkpoint and this
