@@ -148,7 +148,8 @@ def _first_problem(error: ValidationError, model: type[BaseModel]) -> str:
     if problem["type"] == "missing":
         return f"key {key!r} is missing"
     value, message = problem["input"], problem["msg"]
-    if problem["type"] == "value_error" and isinstance(value, dict):
+    nested = isinstance(value, dict) or (isinstance(value, list) and any(isinstance(entry, dict) for entry in value))
+    if problem["type"] == "value_error" and nested:
         return f"{key}: {message.removeprefix('Value error, ')}"
     message = _EXPECTED.get(problem["type"]) or message.removeprefix("Value error, ").replace("Input should be", "expected", 1)
     sentence = f"{key} is {json.dumps(value)} ({_kind(value)}), {message}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -15,6 +16,7 @@ from vidvton.errors import VidvtonError
 from vidvton.train.checkpoint import TensorFile, find_newest, folder_of, prune, read_facts, save_checkpoint, verify
 from vidvton.train.journal import Journal, read_journal
 from vidvton.train.processes import Processes
+from vidvton.train.stopping import StopWatch
 
 
 def tensors(seed: int = 0) -> dict[str, dict[str, torch.Tensor]]:
@@ -181,6 +183,22 @@ def test_one_process_that_cannot_write_stops_all(tmp_path, gloo):
     root = tmp_path / "root"
     gloo(failing_second, 2, root)
     assert not list(root.iterdir())
+
+
+def told_alone(rank, count):
+    processes, steps = Processes(rank, count), 0
+    with StopWatch() as stop:
+        for step in range(9):
+            steps += 1
+            if rank == 1 and step == 4:
+                os.kill(os.getpid(), signal.SIGTERM)
+            if not processes.all_agree(not stop.asked):
+                break
+    assert steps == 5
+
+
+def test_one_process_that_is_told_stops_all_at_one_step(gloo):
+    gloo(told_alone, 2)
 
 
 def test_the_journal_forgets_steps_that_will_be_done_again_and_survives_a_torn_line(tmp_path):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from drawn_run import MODEL, RUN, run, write_run
 from drawn_set import write_set
 from PIL import Image
 from safetensors.torch import save_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from vidvton import cli
 from vidvton.errors import MisuseError, VidvtonError
@@ -97,7 +99,7 @@ def test_a_bundle_of_another_model_to_start_from(home, tmp_path):
     config = text(home, "from", ONE_STAGE + f"start_from: {tmp_path / 'two' / 'model'}\n")
     # The list of stages ends the text, so the key goes in front.
     config.write_text(f"start_from: {tmp_path / 'two' / 'model'}\n" + ONE_STAGE)
-    with pytest.raises(VidvtonError, match="checkpoint of another model.*dit.1"):
+    with pytest.raises(VidvtonError, match="checkpoint of another model .dit_blocks was 2, is 1"):
         run(config, tmp_path / "run")
 
 
@@ -155,9 +157,8 @@ def test_unreadable_samples_are_replaced_named_and_too_many_of_them_an_error(hom
 
 def test_what_a_run_leaves_to_look_at(home, tmp_path):
     out = tmp_path / "run"
-    out.mkdir()
-    start = launch(tracker="tensorboard", out=out, settings={"seed": 0, "data": {"workers": 0}})
-    (out / "vidvton-train.lock").touch()
+    start = launch(tracker="tensorboard", out=out)
+    assert not out.exists()  # a tracker's files in a new folder would make it look like another's
     said = run(home / "run.yaml", out, start=start)
     start.end()
     records = read_journal(out / "metrics.jsonl")
@@ -174,7 +175,11 @@ def test_what_a_run_leaves_to_look_at(home, tmp_path):
     assert strip.width > 5 * 32 and len(strip.convert("RGB").getcolors(1 << 20)) > 50
     curves = Image.open(plot_run(out))
     assert curves.width == 1200 and curves.height > 1000
-    assert list((out / "tracker").rglob("events.out.tfevents*"))
+    told = EventAccumulator(str(next((out / "tracker").rglob("events.out.tfevents*")).parent)).Reload()
+    assert [(e.step, e.value) for e in told.Scalars("held_out/psnr")] == [(r["step"], pytest.approx(r["psnr"])) for r in looks]
+    assert {"loss", "held_out/0.5", "held_out/flicker", "held_out/flicker_truth"} <= set(told.Tags()["scalars"])
+    shown = told.Images("held_out/strips")
+    assert [picture.step for picture in shown] == [2, 4, 6] and (shown[-1].width, shown[-1].height) == strip.size
     card = read_card(out / "model")
     assert card.position["step"] == 6 and card.position["stage"] == "halved"
     assert load_bundle(out / "model").config.temporal_stride == 2
@@ -183,8 +188,11 @@ def test_what_a_run_leaves_to_look_at(home, tmp_path):
 def test_a_finished_run_has_nothing_to_do(home, tmp_path):
     config = text(home, "done", ONE_STAGE)
     run(config, tmp_path / "run")
+    card = tmp_path / "run" / "model" / "model_card.json"
+    card.write_text(card.read_text().replace('"step": 2', '"step": 1'))  # as if it had been killed before the last export
     said = run(config, tmp_path / "run")
     assert said[-1].startswith("done: 2 steps") and len(said) == 2
+    assert read_card(tmp_path / "run" / "model").position["step"] == 2
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
@@ -253,10 +261,14 @@ def test_perceptual_features_come_from_a_safetensors_file(tmp_path):
 def test_wandb_offline_writes_below_the_run(tmp_path, monkeypatch):
     pytest.importorskip("wandb", reason="extra track")
     monkeypatch.setenv("WANDB_MODE", "offline")
-    start = launch(tracker="wandb", out=tmp_path / "run", settings={"seed": 0})
-    start.accelerator.log({"loss": 1.0}, step=1)
+    start = launch(tracker="wandb", out=tmp_path / "run")
+    start.open_tracker({"seed": 0, "data": {"workers": 0}})
+    start.track({"loss": 1.0}, step=1)
+    start.show("held_out/strips", np.full((8, 16, 3), 200, np.uint8), step=1)
     start.end()
     assert list((tmp_path / "run" / "tracker").rglob("*.wandb"))
+    picture = Image.open(next((tmp_path / "run" / "tracker").rglob("held_out/strips*.png")))
+    assert picture.size == (16, 8) and picture.convert("RGB").getpixel((3, 3)) == (200, 200, 200)
 
 
 def test_an_unknown_tracker():

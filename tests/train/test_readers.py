@@ -150,3 +150,19 @@ def test_what_is_no_data_set_is_refused_in_a_sentence(tmp_path):
         read_listing(tmp_path)
     with pytest.raises(MisuseError, match="no pairs in its test split"):
         read_listing(tmp_path, split="test")
+
+
+def test_a_test_split_that_is_not_there_is_refused_and_never_the_training_pairs(tmp_path):
+    viv, dress = tmp_path / "viv", tmp_path / "dress"
+    touch(viv, "upper_body/videos/a.mp4", "upper_body/images/a.jpg")
+    assert len(read_listing(viv).pairs) == 1
+    with pytest.raises(MisuseError, match="read as vivid, has no test split; prepare it whole and train with data.held_out"):
+        read_listing(viv, split="test")
+    touch(dress, *(f"dresses/images/{n}_{k}.jpg" for n in ("000001", "000002") for k in (0, 1)))
+    assert len(read_listing(dress).pairs) == 2
+    with pytest.raises(MisuseError, match="no list of its test split .test_pairs.txt"):
+        read_listing(dress, split="test")
+    (dress / "dresses" / "test_pairs_paired.txt").write_text("000002_0.jpg 000002_1.jpg\n")
+    assert [p.name for p in read_listing(dress, split="test").pairs] == ["dresses/000002"]
+    with pytest.raises(MisuseError, match="no list of its train split"):  # all of it would hold the test pairs
+        read_listing(dress)

@@ -118,3 +118,11 @@ def test_accelerate_reads_its_configurations(name):
     config = load_config_from_file(str(path))
     assert config.num_processes == 8 and str(config.mixed_precision) == "no"
     assert (config.fsdp_config or {}).get("fsdp_version") == (2 if name == "fsdp" else None)
+
+
+def test_single_frames_that_come_late_in_a_stage_must_be_shared_too():
+    late = "temporal_first: 1500, images: 0.5, image_batch: 3"
+    stage = parse(TEXT.replace("steps: 20", "steps: 2000").replace("temporal_first: 5", late)).stages[1]
+    with pytest.raises(MisuseError, match="'video' has a batch of 3, which 2 processes"):
+        check_batches(stage, 2)
+    check_batches(stage.model_copy(update={"images": 0.0}), 2)

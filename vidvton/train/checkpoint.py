@@ -30,6 +30,7 @@ from torch.distributed.tensor import DTensor
 
 from vidvton.errors import VidvtonError
 from vidvton.media.files import remove
+from vidvton.models.config import ModelConfig
 
 from .processes import Processes
 
@@ -85,8 +86,8 @@ def save_checkpoint(
 def prune(root: Path, step: int, *, keep: int, also: Iterable[int] = ()) -> None:
     """Deletes all but the newest `keep` checkpoints up to `step` and those of the steps in `also`, and what killed runs left
     half written."""
-    kept = {s for s in also if s <= step} | set(sorted((s for s in _steps(root) if s <= step), reverse=True)[:keep])
-    for found in _steps(root):
+    kept = {s for s in also if s <= step} | set(sorted((s for s in steps_in(root) if s <= step), reverse=True)[:keep])
+    for found in steps_in(root):
         if found not in kept:
             # Its manifest goes first: a folder half deleted must not pass for a checkpoint.
             (folder_of(root, found) / "manifest.json").unlink(missing_ok=True)
@@ -98,7 +99,7 @@ def prune(root: Path, step: int, *, keep: int, also: Iterable[int] = ()) -> None
 def find_newest(root: Path) -> tuple[Path | None, list[str]]:
     """The newest checkpoint below `root` whose manifest verifies, or None, and a sentence for each newer one that was skipped."""
     notes = []
-    for step in sorted(_steps(root), reverse=True):
+    for step in sorted(steps_in(root), reverse=True):
         folder = folder_of(root, step)
         damage = verify(folder)
         if damage is None:
@@ -134,6 +135,19 @@ def verify(folder: Path) -> str | None:
 def read_facts(folder: Path) -> dict[str, Any]:
     """The checkpoint's state.json."""
     return json.loads((folder / "state.json").read_text(encoding="utf-8"))
+
+
+def read_architecture(folder: Path) -> ModelConfig:
+    """The architecture of the network whose weights the checkpoint holds."""
+    return ModelConfig.model_validate_json(json.dumps(read_facts(folder)["architecture"]))
+
+
+def averaged(folder: Path) -> TensorFile:
+    """The checkpoint's averaged weights, or its own where no average was kept."""
+    try:
+        return TensorFile(folder, "ema")
+    except FileNotFoundError:
+        return TensorFile(folder, "model")
 
 
 @dataclass(frozen=True)
@@ -221,7 +235,8 @@ def _stem_of(path: Path) -> str:
     return piece[1] if piece else path.stem
 
 
-def _steps(root: Path) -> list[int]:
+def steps_in(root: Path) -> list[int]:
+    """The steps of all checkpoints below `root`, in no order, whether or not they verify; none where there is no such folder."""
     if not root.is_dir():
         return []
     return [int(found[1]) for path in root.iterdir() if (found := _NAME.fullmatch(path.name)) and path.is_dir()]

@@ -128,13 +128,15 @@ class Augment(Strict):
 
 class Data(Strict):
     """Prepared folders (`vidvton prepare`), relative to the configuration's own folder: `train`, `validation` (held out) and
-    `images` (single frames mixed in; none: single frames of `train`). `studio` makes both where `train` is empty. `workers` load
-    samples beside each process; more than `bad_share` of unreadable samples is an error. `garments` is how many garments a sample
-    can hold; `hint` shows the network the warp engine's result."""
+    `images` (single frames mixed in; none: single frames of `train`). `held_out` keeps about that share of the clips of `train`
+    from training (and theirs from `images`) and looks at those instead of a validation set. `studio` makes sets to train on and
+    to look at where none are named. `workers` load samples beside each process; more than `bad_share` of unreadable samples is an
+    error. `garments` is how many garments a sample can hold; `hint` shows the network the warp engine's result."""
 
     train: tuple[str, ...] = ()
     validation: tuple[str, ...] = ()
     images: tuple[str, ...] = ()
+    held_out: float = Field(default=0.0, ge=0, le=0.5)
     studio: Studio | None = None
     workers: int = Field(default=1, ge=0, le=64)
     bad_share: float = Field(default=0.01, ge=0, le=1)
@@ -146,6 +148,8 @@ class Data(Strict):
     def _some(self) -> Data:
         if not self.train and self.studio is None:
             raise ValueError("no folder to train on; list prepared folders in train, or say how to make a studio set")
+        if self.held_out > 0 and (self.validation or self.studio is not None):
+            raise ValueError("held_out takes its clips from train; take validation and studio out, or held_out")
         return self
 
 
@@ -195,9 +199,10 @@ class Validate(Strict):
 
 
 class TrainConfig(Strict):
-    """A whole run. `model` names the network's YAML (relative to this file) and `start_from` a bundle whose weights it begins
-    with. `precision` is what layers compute in; weights and optimiser stay float32. `sharding` splits weights over processes
-    (FSDP2) instead of copying them (DDP). `checkpointing` recomputes activations in the backward pass."""
+    """A whole run. `model` names the network's YAML (relative to this file) and `start_from` the weights it begins with: a model
+    folder, a checkpoint, or a run's folder of checkpoints (the newest). `precision` is what layers compute in; weights and
+    optimiser stay float32. `sharding` splits weights over processes (FSDP2) instead of copying them (DDP). `checkpointing`
+    recomputes activations in the backward pass."""
 
     model: str
     start_from: str | None = None
@@ -267,20 +272,40 @@ def read_train_config(path: Path) -> TrainConfig:
     def whole(name: str | None) -> str | None:
         return None if name is None else str(home / Path(name).expanduser())
 
+    def with_weights(recipe: Recipe) -> dict[str, Loss]:
+        return {"loss": recipe.loss.model_copy(update={"perceptual_weights": whole(recipe.loss.perceptual_weights)})}
+
     data = config.data
     studio = data.studio and data.studio.model_copy(update={"folder": whole(data.studio.folder)})
     folders = {key: tuple(whole(name) for name in getattr(data, key)) for key in ("train", "validation", "images")}
     data = data.model_copy(update=folders | {"studio": studio})
-    return config.model_copy(update={"model": whole(config.model), "start_from": whole(config.start_from), "data": data})
+    named = {"model": whole(config.model), "start_from": whole(config.start_from), "data": data}
+    named["defaults"] = config.defaults.model_copy(update=with_weights(config.defaults))
+    named["stages"] = tuple(stage.model_copy(update=with_weights(stage)) for stage in config.stages)
+    return config.model_copy(update=named)
 
 
 _FREE = ("log_every", "save", "validate_on", "data.workers", "data.bad_share", "checkpointing", "compile", "sharding")
 """Keys that change what is written or how fast it goes, never which weights come out beyond rounding."""
+_PLACES = ("model", "data.train", "data.images", "data.validation", "data.studio.folder")
+"""Keys that say where something lies; a run's folder remembers what lay there (model.yaml, data.json)."""
 
 
 def differing_keys(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """ "key was A, is B" for every key of two dumped configurations that differs and matters to the weights."""
-    return [text for key, text in _differences(before, now, "") if not any(key == k or key.startswith(k + ".") for k in _FREE)]
+    free = (*_FREE, *_PLACES)
+    return [text for key, text in _differences(before, now, "") if not any(key == k or key.startswith(k + ".") for k in free)]
+
+
+def as_long_as(before: TrainConfig, now: TrainConfig) -> TrainConfig:
+    """`before` with as many steps in its last stage as `now` has, where a run of `before` is the beginning of one that long: the
+    steps only grew, and the stage's rate is constant (a cosine is drawn over all its steps). Otherwise `before` itself."""
+    if len(before.stages) != len(now.stages):
+        return before
+    last, steps = before.stages[-1], now.stages[-1].steps
+    if last.decay != "constant" or steps <= last.steps:
+        return before
+    return before.model_copy(update={"stages": (*before.stages[:-1], last.model_copy(update={"steps": steps}))})
 
 
 def _differences(before: Any, now: Any, key: str) -> Iterator[tuple[str, str]]:

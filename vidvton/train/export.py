@@ -7,28 +7,35 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
-from vidvton.models.bundle import ModelCard, save_bundle
-from vidvton.models.config import ModelConfig
+from vidvton.errors import VidvtonError
+from vidvton.models.bundle import ModelCard, read_card, save_bundle
 from vidvton.models.unet import TryOnUNet
 
-from .checkpoint import TensorFile, read_facts
+from .checkpoint import averaged, read_architecture, read_facts
 from .plan import Plan
 
 
 def export_model(checkpoint: Path, plan: Plan, folder: Path) -> None:
     """Writes the averaged weights of `checkpoint` (its own, where no average was kept) as a bundle to `folder`, replacing an
-    older one when it is whole."""
-    facts = read_facts(checkpoint)
-    settings = ModelConfig.model_validate_json(_json(facts["architecture"]))
-    try:
-        stored = TensorFile(checkpoint, "ema")
-    except FileNotFoundError:
-        stored = TensorFile(checkpoint, "model")
+    older one when it is whole. VidvtonError where the disk refuses; the older one then stands."""
+    facts, stored = read_facts(checkpoint), averaged(checkpoint)
     with torch.random.fork_rng(devices=[]):
-        network = TryOnUNet(settings)
+        network = TryOnUNet(read_architecture(checkpoint))
     network.load_state_dict({name: stored.whole(name) for name in stored.names()})
-    save_bundle(network, folder, card_of(facts, plan), overwrite=True)
+    try:
+        save_bundle(network, folder, card_of(facts, plan), overwrite=True)
+    except (OSError, SafetensorError) as error:
+        raise VidvtonError(
+            f"{folder} could not be written ({error}); the checkpoint of step {facts['step']} stands: free some space and run "
+            "the same command again"
+        ) from error
+
+
+def is_exported(step: int, folder: Path) -> bool:
+    """Whether the bundle in `folder` is that of `step`."""
+    return folder.is_dir() and read_card(folder).position.get("step") == step
 
 
 def card_of(facts: Mapping[str, Any], plan: Plan) -> ModelCard:
@@ -44,9 +51,3 @@ def card_of(facts: Mapping[str, Any], plan: Plan) -> ModelCard:
         data=f"{len(plan.sets.clips)} clips, {hint} the warp engine's hint",
         notes=f"{facts['counts']['updates']} updates in {plan.config.precision}, averaged weights",
     )
-
-
-def _json(data: dict) -> str:
-    import json
-
-    return json.dumps(data)

@@ -12,18 +12,18 @@ from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
-from vidvton.models.bundle import load_bundle
 from vidvton.models.config import ModelConfig
 from vidvton.models.inflate import is_temporal
 from vidvton.models.unet import TryOnUNet
 
 from . import ema
-from .checkpoint import TensorFile
+from .checkpoint import TensorFile, read_architecture
 from .config import Optimizer, Stage, TrainConfig
 from .launch import Launch
 from .network import Pass, build, grow, settings_for, shard
 from .plan import Plan
 from .stages import locate
+from .start import find_start, read_settings, read_weights
 
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 LARGEST_SCALE, GROW_AFTER = 2.0**16, 1000
@@ -67,7 +67,7 @@ class Learner:
 def open_learner(plan: Plan, step: int, launch: Launch, *, checkpoint: Path | None, facts: Mapping[str, Any]) -> Learner:
     """The learner that does step `step`: new, or from `checkpoint` with its `facts`, grown where a new stage begins.
 
-    VidvtonError for a checkpoint, or a bundle to start from, of another model.
+    MisuseError or VidvtonError for a checkpoint, or weights to start from, of another model.
     """
     config = plan.config
     position = locate(config.stages, step)
@@ -75,10 +75,10 @@ def open_learner(plan: Plan, step: int, launch: Launch, *, checkpoint: Path | No
     network = build(settings_for(plan.model, stage), config.seed)
     if checkpoint is not None:
         stored = TensorFile(checkpoint, "model")
-        grow(network, {name: stored.whole(name) for name in stored.names()}, str(checkpoint))
+        grow(network, {name: stored.whole(name) for name in stored.names()}, read_architecture(checkpoint), str(checkpoint))
     elif config.start_from is not None:
-        start = load_bundle(Path(config.start_from), device="cpu", dtype=torch.float32)
-        grow(network, start.state_dict(), config.start_from)
+        start = find_start(Path(config.start_from))
+        grow(network, read_weights(start), read_settings(start), str(start))
     network.gradient_checkpointing = config.checkpointing
     network.to(launch.processes.device)
     passing = Pass(network)

@@ -18,6 +18,7 @@ from .config import Stage, TrainConfig
 from .dataset import Batch, Dataset, Sample, gather
 from .order import Slot, draw_augmentation, draw_noise, draw_times, draw_withheld, share_of, slots_of_step
 from .processes import Processes
+from .stopping import ignore_stops
 
 
 @dataclass(frozen=True)
@@ -126,5 +127,6 @@ def load(parts: Parts, processes: Processes) -> Iterator[Ready]:
             num_workers=workers,
             prefetch_factor=2 if workers else None,
             pin_memory=processes.device.type == "cuda",
+            worker_init_fn=ignore_stops,
         )
     )

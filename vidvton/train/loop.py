@@ -24,17 +24,17 @@ from vidvton.progress import Note
 
 from .checkpoint import find_newest, prune, read_facts, save_checkpoint
 from .config import Stage, TrainConfig
-from .export import export_model
+from .export import export_model, is_exported
 from .journal import NAME, Journal
 from .launch import Launch, computing_in
 from .learner import Learner, open_learner, set_rate, tensors_of, update
 from .loader import Parts, Ready, Sets, load
 from .meter import Meter, describe
-from .perceptual import load_features
 from .plan import Plan
-from .run_folder import RunFolder, open_run
+from .run_folder import RunFolder, check_data, open_run, write_settings
 from .stages import first_step, learning_rate, locate, only_temporal, work, work_left
-from .strip import write_strips
+from .stopping import Stopped, StopWatch
+from .strip import draw_strips, write_sheet
 from .terms import Terms, loss_terms
 from .validate import validate
 
@@ -43,28 +43,36 @@ def train(plan: Plan, out: Path, launch: Launch) -> Iterator[Note]:
     """Trains to the end of the last stage in folder `out`, going on from its newest whole checkpoint, and says how it goes.
 
     All processes run through it together. MisuseError and VidvtonError, in one sentence, for settings that cannot be, another
-    run's folder, a full disk, samples that cannot be read and gradients that stay infinite.
+    run's folder, a full disk, samples that cannot be read and gradients that stay infinite. Told to stop (SIGINT or SIGTERM, in
+    one process or all), it finishes the step, saves it, and raises Stopped.
     """
     config, processes = plan.config, launch.processes
-    with open_run(out, config, plan.model, processes) as folder:
+    with open_run(out, config, plan.model, processes) as folder, StopWatch() as stop:
+        yield from map(Note, check_data(out, plan.record))
         checkpoint, notes = find_newest(folder.checkpoints)
-        yield from (Note(note) for note in notes)
+        yield from map(Note, notes)
+        if notes and checkpoint is None:
+            yield Note(f"none of the {len(notes)} checkpoints in {folder.checkpoints} can be used: beginning again from nothing")
         facts = read_facts(checkpoint) if checkpoint else {}
         step = facts.get("step", 0)
         if step:
             yield Note(f"going on after step {step} of {config.total_steps} ({checkpoint})")
+        launch.open_tracker(config.model_dump(mode="json"))
         journal = Journal(out / NAME, step) if processes.is_first else None
+        if processes.is_first and step in _stage_ends(config) and not is_exported(step, folder.model):
+            export_model(checkpoint, plan, folder.model)  # the start before ended between its checkpoint and this
         while step < config.total_steps:
             learner = open_learner(plan, step, launch, checkpoint=checkpoint, facts=facts)
-            run = _StageRun(plan, folder, launch, learner, journal, first=step)
+            run = _StageRun(plan, folder, launch, learner, journal, stop, first=step)
             yield from run.run()
-            step, checkpoint, facts = run.last, run.checkpoint, read_facts(run.checkpoint)
-            if processes.is_first:
+            checkpoint, facts = run.checkpoint, read_facts(run.checkpoint)
+            step = facts["step"]
+            if processes.is_first and step == run.last:
                 export_model(checkpoint, plan, folder.model)
             processes.wait()
+            if run.stopped and step < config.total_steps:
+                raise Stopped(f"stopped after step {step}, which is saved; the same command goes on from there")
         if processes.is_first:
-            if not folder.model.exists():
-                export_model(checkpoint, plan, folder.model)
             yield Note(f"done: {config.total_steps} steps, model in {folder.model}")
 
 
@@ -73,24 +81,33 @@ def _stage_ends(config: TrainConfig) -> list[int]:
 
 
 class _StageRun:
-    """The steps of one stage from `first` to its end at `last`."""
+    """The steps of one stage from `first` to its end at `last`, or until all processes have heard that one of them is to stop."""
 
     def __init__(
-        self, plan: Plan, folder: RunFolder, launch: Launch, learner: Learner, journal: Journal | None, *, first: int
+        self,
+        plan: Plan,
+        folder: RunFolder,
+        launch: Launch,
+        learner: Learner,
+        journal: Journal | None,
+        stop: StopWatch,
+        *,
+        first: int,
     ) -> None:
         self.plan, self.config, self.folder, self.launch, self.journal = plan, plan.config, folder, launch, journal
-        self.learner, self.processes = learner, launch.processes
+        self.learner, self.processes, self.stop = learner, launch.processes, stop
         self.position = locate(self.config.stages, first)
         self.first, self.last = first, first_step(self.config.stages, self.position.stage + 1)
         self.stage: Stage = self.config.stages[self.position.stage]
         self.precision = computing_in(self.config.precision, self.processes.device)
-        perceptual = self.stage.loss.perceptual_weights if self.stage.loss.perceptual > 0 else None
-        self.features: nn.Module | None = perceptual and load_features(Path(perceptual)).to(self.processes.device)
+        features = plan.features.get(self.stage.loss.perceptual_weights or "") if self.stage.loss.perceptual > 0 else None
+        self.features: nn.Module | None = features and features.to(self.processes.device)
         self.checkpoint: Path | None = None
+        self.stopped = False
         self.unreadable: set[str] = set()
 
     def run(self) -> Iterator[Note]:
-        """All its steps; at the end `checkpoint` is the one of step `last`."""
+        """All its steps; at the end `checkpoint` is the one of step `last`, or of the one after which it was `stopped`."""
         config, meter = self.config, Meter()
         offset = first_step(config.stages, self.position.stage)
         parts = load(self._parts(offset), self.processes)
@@ -108,14 +125,20 @@ class _StageRun:
             meter.steps += 1
             if not moved:
                 yield from self._check_skips(step, ready)
+            if step == self.first and self.processes.is_first:  # a start that fails before this leaves no settings behind
+                write_settings(self.folder.path, config, self.plan.model, self.plan.record)
+            # Signals reach processes at different steps, so they agree here, where all of them are at the same one.
+            self.stopped = not self.processes.all_agree(not self.stop.asked)
             after, ends = step + 1, step + 1 == self.last
             if after % config.log_every == 0 or ends:
                 yield from self._log(after, meter, norm, rate)
             paused, looks = time.perf_counter(), config.validate_on
-            if looks and self.plan.held_out and (after % looks.every == 0 or after in _stage_ends(config)):
+            if looks and self.plan.held_out and (ends or after % looks.every == 0 and not self.stopped):
                 yield from self._look(after)
-            if after % config.save.every == 0 or ends:
+            if after % config.save.every == 0 or ends or self.stopped:
                 self._save(after)
+            if self.stopped:
+                return
             if after % config.log_every == 0 or ends:
                 meter = Meter()
             else:
@@ -196,9 +219,11 @@ class _StageRun:
             return
         seconds = time.perf_counter() - began
         self.journal.write(step, "validate", {"stage": self.stage.name, "seconds": seconds} | findings.values())
-        self.launch.track({f"held_out/{name}": value for name, value in findings.levels.items()}, step)
+        self.launch.track({f"held_out/{name}": value for name, value in (findings.levels | findings.scores()).items()}, step)
         if findings.strips:
-            write_strips(findings.strips, self.folder.samples / f"step-{step:08d}.png")
+            sheet = draw_strips(findings.strips)
+            write_sheet(sheet, self.folder.samples / f"step-{step:08d}.png")
+            self.launch.show("held_out/strips", sheet, step)
         yield Note(f"step {step}, held out: {findings.describe()}")
 
     def _save(self, step: int) -> None:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 
-from vidvton.errors import VidvtonError
+from vidvton.errors import MisuseError, VidvtonError
 from vidvton.models.blocks import DiTBlock, ResBlock, SpaceTimeBlock
 from vidvton.models.config import ModelConfig
 from vidvton.models.encoders import Encoded, PictureEncoder
@@ -14,7 +14,7 @@ from vidvton.models.inflate import inflate
 from vidvton.models.unet import TryOnUNet
 from vidvton.values import Conditioning
 
-from .config import Stage
+from .config import Stage, differing_keys
 from .order import key
 from .processes import Processes
 
@@ -60,10 +60,27 @@ def build(settings: ModelConfig, seed: int) -> TryOnUNet:
         return TryOnUNet(settings)
 
 
-def grow(network: TryOnUNet, weights: dict[str, Tensor], where: str) -> None:
-    """Loads `weights` into `network`: those of the same architecture, or of an earlier stage's, whose temporal layers, or
-    temporal down and up, are then the network's own new ones. VidvtonError, naming what differs, for any other; `where` is what
-    it calls the checkpoint."""
+def check_same_model(before: ModelConfig, now: ModelConfig, where: str) -> None:
+    """MisuseError, naming the keys that differ, where weights of a network `before` mean nothing to one of `now`, whether or not
+    their shapes agree; `where` is what it calls the checkpoint.
+
+    Size and frames may differ; temporal layers, and temporal down and up, may be new.
+    """
+    free = {"size", "frames"}
+    if not before.temporal:
+        free |= {"temporal", "temporal_ratio", "temporal_stride"}
+    elif before.temporal_stride == 1:
+        free.add("temporal_stride")
+    differing = differing_keys(*(settings.model_dump(mode="json", exclude=free) for settings in (before, now)))
+    if differing:
+        raise MisuseError(f"{where} is a checkpoint of another model ({'; '.join(differing)}); give one of this model")
+
+
+def grow(network: TryOnUNet, weights: dict[str, Tensor], settings: ModelConfig, where: str) -> None:
+    """Loads `weights` of a network of `settings` into `network`: those of the same architecture, or of an earlier stage's, whose
+    temporal layers, or temporal down and up, are then the network's own new ones. MisuseError and VidvtonError, naming what
+    differs, for any other; `where` is what it calls the checkpoint."""
+    check_same_model(settings, network.config, where)
     try:
         inflate(network, weights)
     except VidvtonError as error:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from vidvton.config import read_config
@@ -12,11 +12,15 @@ from vidvton.models.config import ModelConfig
 from vidvton.progress import Note, Progress
 from vidvton.studio import SetPlan
 
-from .config import Stage, TrainConfig, read_train_config, share_out
+from .config import Data, Stage, TrainConfig, read_train_config, share_out
+from .data_record import Record, record_of
 from .dataset import Dataset, open_dataset
 from .from_studio import from_studio, studio_folders
 from .loader import Sets
-from .stages import is_image_step
+from .network import check_same_model, settings_for
+from .perceptual import Features, load_features
+from .stages import image_steps
+from .start import find_start, read_settings
 
 HELD_OUT_SEED = 1_000_003
 """Added to the studio's seed for held-out clips: other people, garments and places."""
@@ -24,13 +28,15 @@ HELD_OUT_SEED = 1_000_003
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything a run is made from: its configuration, the video network's architecture, what it trains on and what it is looked
-    at with (None: it is not)."""
+    """Everything a run is made from: its configuration, the video network's architecture, what it trains on, what it is looked
+    at with (None: it is not), the record of both for its folder, and the perceptual losses' networks by their files' names."""
 
     config: TrainConfig
     model: ModelConfig
     sets: Sets
     held_out: Dataset | None
+    record: Record
+    features: Mapping[str, Features] = field(default_factory=dict)
 
 
 def read_plan(path: Path) -> tuple[TrainConfig, ModelConfig]:
@@ -58,7 +64,7 @@ def make_studio(config: TrainConfig) -> Iterator[Progress | Note]:
         return
     home = Path(studio.folder)
     for folder, clips, seed in (("train", studio.clips, studio.seed), ("held_out", studio.held_out, studio.seed + HELD_OUT_SEED)):
-        if (studio_folders(home / folder)[1] / "dataset.json").is_file():
+        if _stands(studio_folders(home / folder)[1]):
             continue
         plan = SetPlan(seed=seed, frames=studio.frames, size=studio.size, variants=studio.variants)
         yield from from_studio(home / folder, plan, clips=clips)
@@ -76,34 +82,90 @@ def _with_studio(config: TrainConfig) -> TrainConfig:
     return config.model_copy(update={"data": data.model_copy(update=folders)})
 
 
+def _stands(folder: Path) -> bool:
+    return (folder / "dataset.json").is_file()
+
+
 def open_plan(config: TrainConfig, model: ModelConfig, *, world_size: int) -> Plan:
     """The whole plan, data opened. MisuseError or VidvtonError for folders that are missing, unfinished or empty, clips too short
-    for a stage, and batches that `world_size` processes cannot share."""
+    for a stage, a perceptual loss's weights that cannot be read, and batches that `world_size` processes cannot share."""
+    features = _load_features(config, world_size=world_size)
+    sets, held_out = _open_sets(config.data)
     for stage in config.stages:
-        check_batches(stage, world_size)
-    clips = open_dataset(config.data.train)
-    sets = Sets(clips, open_dataset(config.data.images) if config.data.images else clips)
-    held_out = open_dataset(config.data.validation) if config.data.validation else None
-    for stage in config.stages:
-        for what, dataset in (("train", clips), ("validation", held_out)):
+        for what, dataset in (("train", sets.clips), ("held_out" if config.data.held_out else "validation", held_out)):
             try:
                 _ = dataset and dataset.at_least(stage.frames)
             except VidvtonError as error:
                 raise MisuseError(f"data.{what} has nothing for stage {stage.name!r}: {error}") from error
-    return Plan(config, model, sets, held_out)
+    return Plan(config, model, sets, held_out, record_of(config.data), features)
+
+
+def check_plan(config: TrainConfig, model: ModelConfig, *, world_size: int) -> Plan | None:
+    """`open_plan` for a run that is not to begin: None, after every check that can be made so early, where the studio's sets are
+    still to be made. Errors as `open_plan`, and MisuseError where those sets will be too short for a stage."""
+    studio = config.data.studio
+    named = {kind: getattr(config.data, kind) for kind in ("train", "images", "validation")}
+    made = {str(studio_folders(Path(studio.folder) / word)[1]) for word in ("train", "held_out")} if studio else set()
+    missing = {folder for folder in made if any(folder in names for names in named.values()) and not _stands(Path(folder))}
+    if studio is None or not missing:
+        return open_plan(config, model, world_size=world_size)
+    _load_features(config, world_size=world_size)
+    longest = max(stage.frames for stage in config.stages)
+    for names in filter(None, named.values()):
+        others = [name for name in names if name not in missing]
+        if others:
+            open_dataset(others)
+        elif longest > studio.frames:
+            raise MisuseError(
+                f"data.studio makes clips of {studio.frames} frames, and a stage trains on {longest}; make longer ones"
+            )
+    return None
+
+
+def check_start(config: TrainConfig, model: ModelConfig) -> None:
+    """MisuseError or VidvtonError where the weights that a new run begins with are not there, damaged, or of another model."""
+    if config.start_from is not None:
+        start = find_start(Path(config.start_from))
+        check_same_model(read_settings(start), settings_for(model, config.stages[0]), str(start))
+
+
+def _load_features(config: TrainConfig, *, world_size: int) -> dict[str, Features]:
+    """The perceptual losses' networks by their files' names, after the batches were checked."""
+    for stage in config.stages:
+        check_batches(stage, world_size)
+    files = {stage.loss.perceptual_weights for stage in config.stages if stage.loss.perceptual > 0}
+    return {file: load_features(Path(file)) for file in sorted(filter(None, files))}
+
+
+def _open_sets(data: Data) -> tuple[Sets, Dataset | None]:
+    """What to train on and what to look at, no recording in both."""
+    clips = open_dataset(data.train)
+    images = open_dataset(data.images) if data.images else clips
+    if data.held_out == 0:
+        return Sets(clips, images), open_dataset(data.validation) if data.validation else None
+    rest, held_out = clips.parted(data.held_out)
+    sets = Sets(rest, images.parted(data.held_out)[0])
+    if not all(map(len, (sets.clips, sets.images, held_out))):
+        raise MisuseError(
+            f"data.held_out {data.held_out:g} takes {len(held_out)} of {len(clips)} clips and leaves {len(rest)} to train on; "
+            "give another share, or a set of its own in data.validation"
+        )
+    return sets, held_out
 
 
 def check_batches(stage: Stage, world_size: int) -> None:
     """MisuseError, with the three numbers, where a batch of `stage` cannot be shared by `world_size` processes."""
-    kinds = {is_image_step(stage, step) for step in range(min(stage.steps, 1000))}
-    for images in sorted(kinds):
-        share_out(stage, world_size, images=images)
+    single = image_steps(stage, stage.steps)
+    for images, steps in ((False, stage.steps - single), (True, single)):
+        if steps:
+            share_out(stage, world_size, images=images)
 
 
 def describe_plan(config: TrainConfig, model: ModelConfig, *, world_size: int) -> list[str]:
-    """What a run would do, a line for each stage."""
+    """What a run would do, a line for each stage. MisuseError as `check_batches`."""
     lines = [f"{config.total_steps} steps in {len(config.stages)} stages, {config.precision}, seed {config.seed}"]
     for stage in config.stages:
+        check_batches(stage, world_size)
         height, width = stage.size
         share = share_out(stage, world_size, images=stage.frames == 1)
         kind = "temporal layers" if stage.trains == "temporal" else "all layers"

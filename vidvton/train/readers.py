@@ -22,12 +22,15 @@ def read_listing(root: Path, *, layout: str = "auto", split: str = "train", vari
     """The pairs of the data set in `root`, in the order of their names. `layout` is one of LAYOUTS or auto; `split` train or test
     where the set has both; `variants` also lists the studio's clips with another garment on.
 
-    MisuseError for a folder that is missing, of no known layout, or without a single pair.
+    MisuseError for a folder that is missing, of no known layout, or without a single pair, and for a test split of a set that has
+    none: its pairs would be those that are trained on.
     """
     if not root.is_dir():
         raise MisuseError(f"there is no folder {root}; give the folder of a data set")
     if layout == "auto":
         layout = find_layout(root)
+    if split != "train" and layout in UNSPLIT:
+        raise MisuseError(f"{root}, read as {layout}, has no {split} split; prepare it whole and train with data.held_out")
     pairs, mismatches = _READERS[layout](root, split) if layout != "studio" else _studio(root, variants)
     if not pairs:
         missing = f" ({len(mismatches)} without their other half, {mismatches[0]})" if mismatches else ""
@@ -164,7 +167,7 @@ def _dresscode(root: Path, split: str) -> tuple[list[Pair], list[str]]:
 
 def _dresscode_ids(root: Path, split: str) -> tuple[dict[str, set[str]] | None, list[str]]:
     """Folder -> ids of a split, from the files at the root (whose third column says the category) or in the folders; None where
-    there are no such files: then all pictures count."""
+    there are no such files of either split: then all pictures count for training. MisuseError where this split alone has none."""
     found: dict[str, set[str]] = {}
     mismatches: list[str] = []
     seen = False
@@ -184,6 +187,11 @@ def _dresscode_ids(root: Path, split: str) -> tuple[dict[str, set[str]] | None, 
                 else:
                     found.setdefault(folder, set()).update(ids)
             break
+    if not seen and (split != "train" or any(root.glob("test_pairs*.txt")) or any(root.glob("*/test_pairs*.txt"))):
+        raise MisuseError(
+            f"{root}, read as dresscode, has no list of its {split} split ({split}_pairs.txt); bring the data set's own lists, "
+            "or prepare all of it without any list and train with data.held_out"
+        )
     return (found if seen else None), mismatches
 
 
@@ -336,3 +344,5 @@ _READERS: dict[str, Callable[[Path, str], tuple[list[Pair], list[str]]]] = {
 }
 LAYOUTS = (*_READERS, "studio")
 """Layouts that can be read."""
+UNSPLIT = ("vivid", "studio")
+"""Those of LAYOUTS that come as one set, without a test split."""

@@ -9,6 +9,7 @@ keys are letters, digits, - and _; a member whose header does not say what the i
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -153,6 +154,13 @@ def read_index(folder: Path) -> tuple[Stored, ...]:
         )  # fmt: skip
     except (KeyError, TypeError, ValueError, AttributeError) as problem:
         raise VidvtonError(f"the index of {folder} is damaged ({problem}); prepare the set again") from problem
+
+
+def digest_of_index(folder: Path) -> str:
+    """SHA-256 of a finished set's index.json: two sets that share it hold the same samples in the same order, wherever they
+    lie."""
+    with open(folder / "index.json", "rb") as index:
+        return hashlib.file_digest(index, "sha256").hexdigest()
 
 
 def read_facts(folder: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from vidvton.media.files import written_beside
+from vidvton.media.files import disk_errors, written_beside
 
 COLUMNS = ("source", "agnostic", "garment", "warp hint", "result", "truth")
 GAP, CAPTION = 4, 18
@@ -25,9 +25,8 @@ class Strip:
     pictures: dict[str, Tensor]
 
 
-def write_strips(strips: list[Strip], path: Path, *, rows: int = 3) -> None:
-    """Writes a sheet of all `strips`, at most `rows` evenly spread frames of each; an older file of that name is replaced."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def draw_strips(strips: list[Strip], *, rows: int = 3) -> np.ndarray:
+    """A sheet of all `strips`, at most `rows` evenly spread frames of each: [H, W, 3] uint8."""
     blocks = [_block(strip, rows) for strip in strips]
     width = max(block.width for block in blocks)
     sheet = Image.new("RGB", (width, sum(block.height for block in blocks)), PAPER)
@@ -35,8 +34,15 @@ def write_strips(strips: list[Strip], path: Path, *, rows: int = 3) -> None:
     for block in blocks:
         sheet.paste(block, (0, top))
         top += block.height
+    return np.asarray(sheet)
+
+
+def write_sheet(sheet: np.ndarray, path: Path) -> None:
+    """Writes what `draw_strips` drew as a PNG; an older file of that name is replaced. VidvtonError where the disk refuses."""
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     with written_beside(path, overwrite=True) as part:
-        sheet.save(part, format="PNG")
+        Image.fromarray(sheet).save(part, format="PNG")
 
 
 def _block(strip: Strip, rows: int) -> Image.Image:

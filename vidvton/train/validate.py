@@ -46,10 +46,14 @@ class Findings:
             text += f", flicker {self.flicker:.2f} (truth {self.flicker_truth:.2f})"
         return text
 
+    def scores(self) -> dict[str, float]:
+        """What was measured of sampled results, by name."""
+        found = {"psnr": self.psnr, "flicker": self.flicker, "flicker_truth": self.flicker_truth}
+        return {name: value for name, value in found.items() if value is not None}
+
     def values(self) -> dict[str, object]:
         """For the journal."""
-        found = {"psnr": self.psnr, "flicker": self.flicker, "flicker_truth": self.flicker_truth}
-        return {"levels": self.levels} | {name: value for name, value in found.items() if value is not None}
+        return {"levels": self.levels} | self.scores()
 
 
 @torch.no_grad()
