@@ -9,11 +9,13 @@ from itertools import islice
 import numpy as np
 import pytest
 import torch
+from drawn_person import joints
 from scripted_people import SIZE, DoubtfulFaces, flipped, numbered_clip, scripted, standing
 
 from vidvton.errors import MisuseError, VidvtonError
 from vidvton.people.candidates import CHUNK, chunk_path
 from vidvton.people.estimators import Estimators
+from vidvton.people.identity import Bodies, Person, choose
 from vidvton.people.silhouettes import Silhouettes
 from vidvton.people.smooth import smooth_curve, smooth_yaw
 from vidvton.people.track import analyse, load_track, track_clip
@@ -43,6 +45,12 @@ def test_the_side_is_put_to_the_vote_of_the_shot():
     track, _ = follow(mostly_back, 60)
     assert (track.keypoints[:, 11, 0] < track.keypoints[:, 12, 0]).all()
     assert (track.yaw.cos() < -0.9).all()
+
+
+def test_without_a_face_the_vote_counts_less_than_the_custom_to_begin_from_the_front():
+    turned = lambda centre: follow(lambda n, back: [flipped(standing(centre=centre))], 40)[0].yaw.cos()  # noqa: E731
+    assert (turned((120.0, 60.0)) < -0.9).all()
+    assert (turned((120.0, 25.0)) > 0.9).all(), "the head is above the picture"
 
 
 def test_a_turn_is_one_curve_through_the_profile():
@@ -170,6 +178,27 @@ def test_who_is_followed(tmp_path):
     _, outline = track_clip(clip, who="1", estimators=both())
     cut = outline.cut(5, (0, 0, 240, 320), SIZE)
     assert cut[80, 60] > 200 and cut[:, 140:].max() < 30
+
+
+def test_a_new_shot_of_somebody_else_is_followed_afresh_unless_somebody_was_named():
+    """Shot 0: a person; shot 1: a small one who looks like them and a large one who does not; shot 2: two who do not."""
+    heights, looks, shots = [290, 80, 250, 90, 240], [0, 0, 1, 2, 3], [0, 1, 1, 2, 2]
+    count = 4 * len(heights)
+    frame = np.array([4 * shots[i // 4] + i % 4 for i in range(count)])
+    extent = np.array([(0, 0, 50, heights[i // 4], 99) for i in range(count)], float)
+    keypoints = np.tile(joints(60, (60, 60)), (count, 1, 1))
+    ones = np.ones(count)
+    bodies = Bodies(frame=frame, back=ones < 0, keypoints=keypoints, depth=ones, world=ones, score=ones, agree=ones, fit=ones,
+                    extent=extent, look=ones, chunk=ones, row=ones)  # fmt: skip
+    people = []
+    for p, (look, shot) in enumerate(zip(looks, shots)):
+        colours = np.zeros(128)
+        colours[[look, 64 + look]] = 1
+        people.append(Person({4 * shot + k: [4 * p + k] for k in range(4)}, colours, shot))
+    who = choose(people, bodies, np.array([0] * 4 + [1] * 4 + [2] * 4), "largest", (300, 200))
+    assert [who[f][0] // 4 for f in range(12)] == [0] * 4 + [1] * 4 + [4] * 4
+    named = choose(people, bodies, np.array([0] * 4 + [1] * 4 + [2] * 4), "30,30", (300, 200))
+    assert sorted(named) == list(range(8))
 
 
 @pytest.mark.parametrize("who", ["biggest", "0", "-1", "1,2,3", "", "x,y"])

@@ -18,6 +18,7 @@ from vidvton.people.skeleton import LEFT_RIGHT_SWAP
 
 _SWAP = list(LEFT_RIGHT_SWAP)
 _VOTE = 0.06  # cost a frame of going against a unanimous stretch; turning over costs up to about one
+_FACELESS, _NOSE_IN = 0.4, 0.1  # what such a vote counts without a face; torso lengths from the top edge to the nose that mean so
 _AMBIGUOUS = 0.12  # torso lengths: in profile the two sides lie this close
 _TURN = 0.4  # cost of half of turning round between two frames
 _FRONT_FIRST = 0.9  # the custom that clips begin from the front, in cost; as much as 30 unanimous frames
@@ -131,6 +132,7 @@ def _votes(frames, options, path, points, bodies: Bodies, faces: np.ndarray) -> 
              / np.convolve(np.ones(len(turned)), kernel, "full")[reach : reach + len(turned)])  # fmt: skip
     side = np.sin([raw_yaw(bodies, *opts[k]) for opts, k in zip(options, path)])
     vote = _VOTE * np.sign(local) * local**2 * (0.5 + 2 * side**2)  # from the side the model errs less
+    vote *= np.where([_faceless(bodies, opts[k][0]) for opts, k in zip(options, path)], _FACELESS, 1.0)
     begin = min(5, len(frames))
     extra = []
     for i, (frame, opts, k, pts) in enumerate(zip(frames, options, path, points)):
@@ -158,6 +160,12 @@ def _agreement(points: np.ndarray, options, k: int, j: int) -> float | None:
     if min(straight, crossed) > 0.5 * size:
         return None
     return 1.0 if straight <= crossed else -1.0
+
+
+def _faceless(bodies: Bodies, row: int) -> bool:
+    """Whether the picture's top cuts the head off below the eyes."""
+    points = bodies.keypoints[row]
+    return bool(points[0, 1] < _NOSE_IN * np.linalg.norm(points[11:13, :2].mean(0) - points[23:25, :2].mean(0)))
 
 
 def _face_cost(bodies: Bodies, frame: int, option: tuple[int, bool], face: np.ndarray) -> float:

@@ -199,8 +199,12 @@ def choose(people: list[Person], bodies: Bodies, shots: np.ndarray, who: str, si
     taken = {seed}
     lenient = kind == "largest"
     for shot in [people[seed].shot] + [s for s in np.unique(shots) if s != people[seed].shot]:
+        alike = look
         while True:
-            best = _next_stretch(people, weight, taken, chosen, look, shot, lenient or len(people) == 1)
+            best = _next_stretch(people, weight, taken, chosen, alike, shot, lenient or len(people) == 1)
+            if best is None and lenient and not any(people[i].shot == shot for i in taken):
+                best = _heaviest(people, weight, shot)  # nobody like them: the largest of this shot
+                alike = look if best is None else people[best].look
             if best is None:
                 break
             taken.add(best)
@@ -221,6 +225,12 @@ def _next_stretch(people, weight, taken, chosen, look, shot, lenient: bool) -> i
         if like >= least:
             options.append((like * np.sqrt(weight[i]), i))
     return max(options)[1] if options else None
+
+
+def _heaviest(people, weight, shot: int) -> int | None:
+    """The stretch of this shot that fills most of it; None where nobody is seen for more than a frame or two."""
+    there = [i for i, person in enumerate(people) if person.shot == shot and len(person.rows) >= 3]
+    return max(there, key=lambda i: weight[i]) if there else None
 
 
 def _weight(person: Person, bodies: Bodies, size: tuple[int, int]) -> float:
