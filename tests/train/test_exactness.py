@@ -124,16 +124,22 @@ def test_two_processes_train_what_one_does_up_to_rounding(unbroken, tmp_path):
 
 
 @pytest.mark.slow
-def test_accelerate_launch_trains_the_same_weights(unbroken, tmp_path):
+@pytest.mark.parametrize("name", ["ddp", "fsdp"])
+def test_accelerate_launches_its_shipped_configurations(unbroken, tmp_path, name):
+    """configs/train/accelerate/*.yaml with two processes in place of eight; without a GPU they meet over gloo."""
     config, whole = unbroken
-    command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1", "--num_machines", "1"]
-    command += ["--mixed_precision", "no", "--dynamo_backend", "no", "-m", "vidvton", "train", str(config)]
+    shipped = ROOT / "configs" / "train" / "accelerate" / f"{name}.yaml"
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(shipped), "--num_processes", "2"]
+    quiet = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "", "TORCH_CPP_LOG_LEVEL": "ERROR"}
     done = subprocess.run(
-        [*command, "--out", str(tmp_path / "run"), "-q"], capture_output=True, text=True,
-        env=os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads()), "PYTHONPATH": str(ROOT)}, timeout=220,
+        [*command, "-m", "vidvton", "train", str(config), "--out", str(tmp_path / "run"), "-q"],
+        capture_output=True, text=True, env=os.environ | quiet, timeout=220,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
-    assert largest_difference(tensors(whole), tensors(tmp_path / "run")) < 1e-6
+    newest = tmp_path / "run" / "checkpoints" / "step-00000006"
+    assert json.loads((newest / "state.json").read_text())["processes"] == 2
+    assert len(list(newest.glob("model-*-of-00002.safetensors"))) == (2 if name == "fsdp" else 0)
+    assert largest_difference(tensors(whole), tensors(tmp_path / "run")) < 2e-5
 
 
 @pytest.mark.slow
@@ -179,8 +185,8 @@ def last_step(out: Path) -> int:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_killed_at_twenty_random_points_of_a_run(tmp_path):
-    """The command itself: one run of 132 steps, killed after 20 random ones of them (while it trains, looks, saves, prunes, exports a
-    stage's model), and 4 times more while it starts; every start trains on, and what is compared is that very run."""
+    """The command itself: one run of 132 steps, killed after 20 random ones of them (while it trains, looks, saves, prunes,
+    exports a stage's model), and 4 times more while it starts; every start trains on, and what is compared is that very run."""
     config = write_run(tmp_path, RUN.replace("steps: 2", "steps: 44").replace("every: 1,", "every: 2,"))
     run(config, tmp_path / "unbroken")
     out, chance = tmp_path / "run", random.Random(0)
