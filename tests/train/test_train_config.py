@@ -132,7 +132,7 @@ def test_what_the_slurm_example_starts_can_be_shared_by_its_processes():
 def test_the_progressive_run_s_head_prepares_every_set_that_it_reads():
     config, _ = read_plan(PROGRESSIVE)
     text = PROGRESSIVE.read_text()
-    made = {ROOT / folder: size for folder, size in re.findall(r"^#   vidvton prepare \S+ (\S+) --size (\S+)", text, re.M)}
+    made = {ROOT / folder: size for folder, size in re.findall(r"^#   vidvton prepare \S+ (\S+) --size (\S+)$", text, re.M)}
     read = {Path(f).resolve() for f in (*config.data.train, *config.data.images, *config.data.validation)}
     assert set(made) == read  # commands are pasted at the repository's root; the configuration's own folders are relative to it
     assert set(made.values()) == {"{}x{}".format(*config.stages[-1].size)}
