@@ -1,9 +1,11 @@
 """How fast training data is loaded, against what a training step of the tiny network consumes; and what frames are best kept as.
 
-.venv/bin/python tools/bench_loader.py load [--set FOLDER] [--model configs/model/tiny.yaml] [--workers 1] [--rounds 5]
+.venv/bin/python tools/bench_loader.py load [--set FOLDER] [--workers 1] [--rounds 5]
 .venv/bin/python tools/bench_loader.py codecs [--set FOLDER]
 
-Loading and stepping take turns, each on one thread, and processor time is compared, so that a busy machine disturbs both alike.
+Loaded is what training loads, by its own code: the stages of configs/train/studio.yaml with its augmentation, noise and withheld
+conditions. Loading and stepping take turns, each on one thread, and processor time is compared, so that a busy machine disturbs
+both alike.
 Without --set a small studio set is made and prepared first.
 """
 
@@ -14,6 +16,7 @@ import io
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,78 +24,72 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from vidvton.config import read_config
+from vidvton.diffusion.schedule import diffuse, to_level
 from vidvton.frames import as_arrays
 from vidvton.media.film import write_film
 from vidvton.media.random_access import open_film
 from vidvton.models.config import ModelConfig
 from vidvton.studio import SetPlan
-from vidvton.train.augmentation import Augmentation
-from vidvton.train.config import Stage
-from vidvton.train.dataset import Batch, Dataset, gather, open_dataset
+from vidvton.train.config import Stage, TrainConfig
+from vidvton.train.dataset import Dataset, open_dataset
 from vidvton.train.from_studio import from_studio, studio_folders
+from vidvton.train.loader import Parts, Ready, Sets
 from vidvton.train.network import Pass, build, settings_for
+from vidvton.train.plan import read_plan
 
-STAGES = ((1, (128, 96), 16), (8, (128, 96), 2), (16, (256, 192), 1))  # frames, size, batch: those of configs/train/studio.yaml
-HOW = Augmentation(crops=0.12, light=0.1, grow=0.015, shrink=0.0)
-
-
-class Draws:
-    """Batches by number, as a loader's workers make them."""
-
-    def __init__(self, data: Dataset, frames: int, size: tuple[int, int], batch: int, count: int) -> None:
-        self.data, self.frames, self.size, self.batch, self.count = data.at_least(frames), frames, size, batch, count
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, number: int) -> Batch:
-        first = number * self.batch
-        items = ((first + k, (first + k) % len(self.data)) for k in range(self.batch))
-        asked = {"frames": self.frames, "size": self.size, "augmentation": HOW}
-        return gather([self.data.sample(item, seed=seed, **asked) for seed, item in items])
+CONFIG = Path(__file__).resolve().parents[1] / "configs/train/studio.yaml"
 
 
-def stepper(model: ModelConfig, frames: int, size: tuple[int, int]):
+def parts_of(config: TrainConfig, data: Dataset, number: int, count: int) -> Parts:
+    """What a loader's workers are given in training: `count` steps of stage `number`, drawn, changed, withheld and noised as its
+    configuration says, for one process."""
+    return Parts(config, Sets(data, data).for_stage(config.stages[number]), number, 0, count, 0, 1)
+
+
+def stepper(model: ModelConfig, stage: Stage) -> Callable[[Ready], None]:
     """A training step: forward in bf16, loss, backward, AdamW."""
-    network = build(settings_for(model, Stage(name="bench", frames=frames, size=size, steps=1)), 0)
+    network = build(settings_for(model, stage), 0)
     passing, optimizer = Pass(network), torch.optim.AdamW(network.parameters(), lr=1e-5)
 
-    def step(batch: Batch) -> None:
-        noise = torch.randn_like(batch.target)
+    def step(ready: Ready) -> None:
+        x = diffuse(ready.batch.target * 2 - 1, ready.noise, ready.sigma)
         with torch.autocast("cpu", torch.bfloat16):
-            out = passing(noise, torch.full((len(noise),), 0.7), batch.conditioning)
-        (out.float() - batch.target).square().mean().backward()
+            out = passing(x, to_level(ready.sigma), ready.batch.conditioning)
+        (out.float() - ready.batch.target).square().mean().backward()
         optimizer.step()
         optimizer.zero_grad()
 
     return step
 
 
-def load(data: Dataset, model: ModelConfig, workers: int, rounds: int) -> None:
+def load(data: Dataset, workers: int, rounds: int) -> None:
     torch.set_num_threads(1)
-    print("frames     size  batch   load ms/frame   step ms/frame   ratio   loader frames/s on one core, and here with workers")
-    for frames, size, batch in STAGES:
-        draws, step = Draws(data, frames, size, batch, 1 + rounds), stepper(model, frames, size)
-        step(draws[0])
+    config, model = read_plan(CONFIG)
+    config = config.model_copy(update={"stages": tuple(stage.model_copy(update={"images": 0.0}) for stage in config.stages)})
+    print(
+        f"{len(data)} samples; frames, size, batch   load ms/frame   step ms/frame   ratio   frames/s on one core, with workers"
+    )
+    for number, stage in enumerate(config.stages):
+        parts, step, each = parts_of(config, data, number, 1 + rounds), stepper(model, stage), stage.frames * stage.batch
+        step(parts[0])
         spent: dict[str, list[float]] = {"load": [], "step": []}
         for turn in range(1, 1 + rounds):
             begun = time.process_time()
-            ready = draws[turn]
+            ready = parts[turn]
             loaded = time.process_time()
             step(ready)
-            spent["load"].append(1000 * (loaded - begun) / (frames * batch))
-            spent["step"].append(1000 * (time.process_time() - loaded) / (frames * batch))
+            spent["load"].append(1000 * (loaded - begun) / each)
+            spent["step"].append(1000 * (time.process_time() - loaded) / each)
         loading, stepping = (statistics.median(spent[word]) for word in ("load", "step"))
-        many = Draws(data, frames, size, batch, 4 + max(4, 64 // (frames * batch)))
+        many = parts_of(config, data, number, 4 + max(4, 64 // each))
         begun = None
-        for number, _ in enumerate(DataLoader(many, batch_size=None, num_workers=workers)):  # type: ignore[arg-type]
-            begun = time.perf_counter() if number == 3 else begun
-        rate = (len(many) - 4) * frames * batch / (time.perf_counter() - begun)
+        for turn, _ in enumerate(DataLoader(many, batch_size=None, num_workers=workers)):  # type: ignore[arg-type]
+            begun = time.perf_counter() if turn == 3 else begun
+        rate = (len(many) - 4) * each / (time.perf_counter() - begun)
         print(
-            f"{frames:6d} {size[0]:4d}x{size[1]:<4d} {batch:4d} {loading:13.1f} {stepping:15.1f} {stepping / loading:9.1f}"
-            f" {1000 / loading:17.0f} {rate:14.0f} ({workers})"
-        )
+            f"{stage.frames:6d} {stage.size[0]:4d}x{stage.size[1]:<4d} {stage.batch:4d} {loading:13.1f} {stepping:15.1f}"
+            f" {stepping / loading:9.1f} {1000 / loading:17.0f} {rate:14.0f} ({workers})", flush=True,
+        )  # fmt: skip
 
 
 def codecs(data: Dataset) -> None:
@@ -135,7 +132,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("load", "codecs"))
     parser.add_argument("--set", type=Path)
-    parser.add_argument("--model", type=Path, default=Path(__file__).resolve().parents[1] / "configs/model/tiny.yaml")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
@@ -147,4 +143,4 @@ if __name__ == "__main__":
         if given.what == "codecs":
             codecs(chosen)
         else:
-            load(chosen, read_config(given.model, ModelConfig), given.workers, given.rounds)
+            load(chosen, given.workers, given.rounds)

@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 import torch
 from drawn_run import RUN, differing, run, tensors, write_run
 
+from vidvton.train.checkpoint import find_newest
 from vidvton.train.journal import read_journal
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -122,16 +124,22 @@ def test_two_processes_train_what_one_does_up_to_rounding(unbroken, tmp_path):
 
 
 @pytest.mark.slow
-def test_accelerate_launch_trains_the_same_weights(unbroken, tmp_path):
+@pytest.mark.parametrize("name", ["ddp", "fsdp"])
+def test_accelerate_launches_its_shipped_configurations(unbroken, tmp_path, name):
+    """configs/train/accelerate/*.yaml with two processes in place of eight; without a GPU they meet over gloo."""
     config, whole = unbroken
-    command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1", "--num_machines", "1"]
-    command += ["--mixed_precision", "no", "--dynamo_backend", "no", "-m", "vidvton", "train", str(config)]
+    shipped = ROOT / "configs" / "train" / "accelerate" / f"{name}.yaml"
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(shipped), "--num_processes", "2"]
+    quiet = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "", "TORCH_CPP_LOG_LEVEL": "ERROR"}
     done = subprocess.run(
-        [*command, "--out", str(tmp_path / "run"), "-q"], capture_output=True, text=True,
-        env=os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads()), "PYTHONPATH": str(ROOT)}, timeout=220,
+        [*command, "-m", "vidvton", "train", str(config), "--out", str(tmp_path / "run"), "-q"],
+        capture_output=True, text=True, env=os.environ | quiet, timeout=220,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
-    assert largest_difference(tensors(whole), tensors(tmp_path / "run")) < 1e-6
+    newest = tmp_path / "run" / "checkpoints" / "step-00000006"
+    assert json.loads((newest / "state.json").read_text())["processes"] == 2
+    assert len(list(newest.glob("model-*-of-00002.safetensors"))) == (2 if name == "fsdp" else 0)
+    assert largest_difference(tensors(whole), tensors(tmp_path / "run")) < 2e-5
 
 
 @pytest.mark.slow
@@ -154,39 +162,62 @@ def test_weights_split_over_two_processes_go_on_in_one_and_in_two(unbroken, tmp_
     assert done.returncode == 0, done.stderr[-2000:]
     assert len(list((tmp_path / "run" / "checkpoints" / "step-00000006").glob("model-*-of-00002.safetensors"))) == 2
     assert largest_difference(tensors(whole), tensors(tmp_path / "run")) < 2e-5
-    for folder in sorted((tmp_path / "run" / "checkpoints").iterdir())[4:]:
-        subprocess.run(["rm", "-r", str(folder)], check=True)  # go on after step 4, in the middle of no stage
-    said = run(short, tmp_path / "run")  # one process, from two processes' pieces
-    assert said[0].startswith("going on after step 4")
-    assert largest_difference(tensors(whole), tensors(tmp_path / "run")) < 2e-5
+    for processes in ("one", "two"):
+        shutil.copytree(tmp_path / "run", tmp_path / processes)
+        for folder in sorted((tmp_path / processes / "checkpoints").iterdir())[3:]:
+            shutil.rmtree(folder)  # go on after step 3, in the middle of a stage
+        assert find_newest(tmp_path / processes / "checkpoints")[0].name == "step-00000003"
+    said = run(short, tmp_path / "one")  # one process, from two processes' pieces
+    assert said[0].startswith("going on after step 3")
+    assert largest_difference(tensors(whole), tensors(tmp_path / "one")) < 2e-5
+    again = torchrun(2, short, tmp_path / "two", ACCELERATE_USE_FSDP="true")
+    assert again.returncode == 0, again.stderr[-2000:]
+    for name in ("one", "two"):
+        assert losses(tmp_path / name)[:3] == losses(tmp_path / "run")[:3] and len(losses(tmp_path / name)) == 6
+    assert differing(tensors(tmp_path / "run"), tensors(tmp_path / "two")) == []
+
+
+def last_step(out: Path) -> int:
+    done = losses(out) if (out / "metrics.jsonl").exists() else []
+    return done[-1][0] if done else 0
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_killed_at_twenty_random_points_of_a_run(tmp_path):
-    """The command itself, killed anywhere: while it imports, trains, validates, saves, prunes, exports."""
-    longer = RUN.replace("steps: 2", "steps: 12").replace("every: 1,", "every: 2,")
-    config = write_run(tmp_path, longer)
+    """The command itself: one run of 132 steps, killed after 20 random ones of them (while it trains, looks, saves, prunes,
+    exports a stage's model), and 4 times more while it starts; every start trains on, and what is compared is that very run."""
+    config = write_run(tmp_path, RUN.replace("steps: 2", "steps: 44").replace("every: 1,", "every: 2,"))
     run(config, tmp_path / "unbroken")
-    command = [sys.executable, "-m", "vidvton", "train", str(config), "--out", str(tmp_path / "run"), "-q"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    began = time.monotonic()
-    subprocess.run([*command[:-3], "--out", str(tmp_path / "clock"), "-q"], env=environment, check=True)
-    whole_time = time.monotonic() - began
-    chance, kills = random.Random(0), 0
-    for _ in range(400):
-        child = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        try:
-            said = child.communicate(timeout=chance.uniform(0.3, 0.6) * whole_time if kills < 20 else None)[1]
-        except subprocess.TimeoutExpired:
+    out, chance = tmp_path / "run", random.Random(0)
+    command = [sys.executable, "-m", "vidvton", "train", str(config), "--out", str(out), "-q"]
+    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads()), "PYTHONPATH": str(ROOT)}
+
+    def start() -> subprocess.Popen:
+        return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+    killed_after = []
+    for turn, wanted in enumerate(sorted(chance.sample(range(1, 101), 20))):
+        if turn % 5 == 4:
+            child = start()
+            time.sleep(chance.uniform(0.2, 2.0))
             child.kill()
             child.communicate()
-            kills += 1
-            continue
-        assert child.returncode == 0, said
-        if kills >= 20:
-            break
-        subprocess.run(["rm", "-r", str(tmp_path / "run")], check=True)  # it was through too soon: begin another one
-    assert kills == 20
-    assert differing(tensors(tmp_path / "unbroken"), tensors(tmp_path / "run")) == []
-    card = json.loads((tmp_path / "run" / "model" / "model_card.json").read_text())
-    assert card["position"]["step"] == 36
+        before = last_step(out)
+        child = start()
+        while child.poll() is None and last_step(out) < max(wanted, before + 1):  # it has started, and trained itself
+            time.sleep(0.01)
+        time.sleep(chance.uniform(0, 0.2))
+        child.kill()
+        said = child.communicate()[1]
+        assert child.returncode == -signal.SIGKILL, f"through before kill {turn + 1}: {said}"
+        killed_after.append(last_step(out))
+    print("killed after steps", killed_after)
+    assert len(killed_after) == 20 and all(any(a < step <= a + 44 for step in killed_after) for a in (0, 44, 88))
+    child = start()
+    said = child.communicate()[1]
+    assert child.returncode == 0, said
+    assert differing(tensors(tmp_path / "unbroken"), tensors(out)) == []
+    assert losses(tmp_path / "unbroken") == losses(out) and len(losses(out)) == 132
+    card = json.loads((out / "model" / "model_card.json").read_text())
+    assert card["position"]["step"] == 132

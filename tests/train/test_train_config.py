@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -103,11 +104,38 @@ def test_every_shipped_training_configuration_loads_and_fits_its_network(path):
         assert any(s.temporal_first for s in config.stages)
 
 
-@pytest.mark.parametrize("world_size", [1, 8, 16])
+PROGRESSIVE = ROOT / "configs" / "train" / "progressive.yaml"
+
+
+@pytest.mark.parametrize("world_size", [1, 8, 64])
 def test_the_progressive_run_can_be_shared_by_many_gpus(world_size):
-    config, _ = read_plan(ROOT / "configs" / "train" / "progressive.yaml")
-    for stage in config.stages[:3] if world_size == 16 else config.stages:
+    config, _ = read_plan(PROGRESSIVE)
+    for stage in config.stages:
         check_batches(stage, world_size)
+
+
+def test_what_the_slurm_example_starts_can_be_shared_by_its_processes():
+    text = (ROOT / "examples" / "train.slurm").read_text()
+    found = {name: re.search(pattern, text)[1] for name, pattern in {
+        "nodes": r"#SBATCH --nodes=(\d+)", "gpus": r"#SBATCH --gpus-per-node=(\d+)",
+        "each": r"--nproc-per-node (\d+)", "config": r"vidvton train (\S+)",
+    }.items()}  # fmt: skip
+    assert found["gpus"] == found["each"] and '--nnodes "$SLURM_NNODES"' in text
+    config, model = read_plan(ROOT / found["config"])
+    processes = int(found["nodes"]) * int(found["each"])
+    assert processes == 64
+    for stage in config.stages:
+        check_batches(stage, processes)
+    assert len(describe_plan(config, model, world_size=processes)) == 1 + len(config.stages)
+
+
+def test_the_progressive_run_s_head_prepares_every_set_that_it_reads():
+    config, _ = read_plan(PROGRESSIVE)
+    text = PROGRESSIVE.read_text()
+    made = {ROOT / folder: size for folder, size in re.findall(r"^#   vidvton prepare \S+ (\S+) --size (\S+)$", text, re.M)}
+    read = {Path(f).resolve() for f in (*config.data.train, *config.data.images, *config.data.validation)}
+    assert set(made) == read  # commands are pasted at the repository's root; the configuration's own folders are relative to it
+    assert set(made.values()) == {"{}x{}".format(*config.stages[-1].size)}
 
 
 @pytest.mark.parametrize("name", ["ddp", "fsdp"])
