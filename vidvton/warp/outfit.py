@@ -118,7 +118,7 @@ class Outfit:
         column = trunk if trunk_map is None or trunk is not None else _window(trunk_map, block, self.limb_step)
         if column is not None:
             column = enlarge(np.abs(column.across), labels.shape), enlarge(column.station, labels.shape)
-        across = None if trunk is None else column[0]
+        across = None if column is None else column[0]
         arms = [_limb(m, labels.shape) for m in limb_maps if m.part in SLEEVES]
         old = old_cloth(labels, wear.dressing.category, column, wear.dressing.waist, arms)
         under, under_alpha, bare = self._undress(wear, frame, labels, old, light, trunk, limb_maps, scene)

@@ -26,6 +26,7 @@ from vidvton.warp.texture import continue_colours
 NEXT = 0.5  # stations of a limb next to the old garment's end whose skin is continued
 HEM_SHADOW = 0.12  # stations beyond that end over which the hem's shadow lies
 STRIPS, ENOUGH, ALIKE = 9, 60, 0.05  # strips of skin across a limb; pixels it takes; chromaticity up to which it is skin
+BESIDE = 4.5  # half working pixels by which an old garment's rim is wider than itself
 SKIN_START = 0.15  # station from which on a bare arm lies before the trunk's cloth
 
 
@@ -146,8 +147,12 @@ def _surroundings(frame: np.ndarray, labels: np.ndarray, old: np.ndarray, rim: n
     picture = cv2.blendLinear(beside, scene, near, 1 - near).astype(np.float32)
     if plate is not None:
         # Softening reaches two pixels beyond the edge, and beyond what is known the plate is black.
-        share = soften(cv2.erode(plate[1].astype(np.uint8), np.ones((5, 5))), 1.0)[..., None]
-        picture += (plate[0] - picture) * share
+        share = soften(cv2.erode(plate[1].astype(np.uint8), np.ones((5, 5))), 1.0)
+        # Along the edge of what is kept of the person, that goes on, and not the background behind it.
+        kept = BACKGROUND[labels] | rim
+        if not kept.all():
+            share *= 1 - near * (cv2.distanceTransform(kept.astype(np.uint8), cv2.DIST_L2, 3) < depth + BESIDE)
+        picture += (plate[0] - picture) * share[..., None]
     return picture
 
 
@@ -159,6 +164,9 @@ def _trunk(frame, labels, rim, dressing: Dressing, across, station, tone) -> lis
     inside = step_between(across, 1.08, 0.95)
     layers = []
     chest = SKIN_OF_TRUNK[labels] & ~rim
+    # The collar's light and shadow lie on the skin beside it.
+    clear = chest & ~(cv2.dilate(rim.astype(np.uint8), np.ones((9, 9))) > 0)
+    chest = clear if clear.sum() > ENOUGH else chest
     neck = cv2.GaussianBlur(continue_colours(frame, chest), (0, 0), 3.0).astype(np.float32) if chest.sum() > 20 else tone
     layers.append((neck, inside * step_between(station, 0.55, 0.40)))
     if dressing.category == "upper":
