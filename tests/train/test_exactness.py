@@ -123,6 +123,16 @@ def test_two_processes_train_what_one_does_up_to_rounding(unbroken, tmp_path):
         assert one == pytest.approx(two, rel=1e-4)
 
 
+def test_a_run_goes_on_with_its_share_worked_off_in_other_parts(unbroken, tmp_path):
+    config, whole = unbroken
+    run(config, tmp_path / "run", until=3)
+    parts = config.with_name("parts.yaml")
+    parts.write_text(RUN.replace("accumulate: 2", "accumulate: 1").replace("temporal_halving", "accumulate: 4, temporal_halving"))
+    said = run(parts, tmp_path / "run")
+    assert said[0].startswith("going on after step 3")
+    assert largest_difference(tensors(whole), tensors(tmp_path / "run")) < 1e-6
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["ddp", "fsdp"])
 def test_accelerate_launches_its_shipped_configurations(unbroken, tmp_path, name):

@@ -287,6 +287,8 @@ def read_train_config(path: Path) -> TrainConfig:
 
 _FREE = ("log_every", "save", "validate_on", "data.workers", "data.bad_share", "checkpointing", "compile", "sharding")
 """Keys that change what is written or how fast it goes, never which weights come out beyond rounding."""
+_PARTS = "accumulate"
+"""Likewise, in every stage: a run may go on on another number of GPUs, whose shares need other parts."""
 _PLACES = ("model", "data.train", "data.images", "data.validation", "data.studio.folder")
 """Keys that say where something lies; a run's folder remembers what lay there (model.yaml, data.json)."""
 
@@ -294,7 +296,11 @@ _PLACES = ("model", "data.train", "data.images", "data.validation", "data.studio
 def differing_keys(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """ "key was A, is B" for every key of two dumped configurations that differs and matters to the weights."""
     free = (*_FREE, *_PLACES)
-    return [text for key, text in _differences(before, now, "") if not any(key == k or key.startswith(k + ".") for k in free)]
+
+    def matters(key: str) -> bool:
+        return not (key.endswith("." + _PARTS) or any(key == k or key.startswith(k + ".") for k in free))
+
+    return [text for key, text in _differences(before, now, "") if matters(key)]
 
 
 def as_long_as(before: TrainConfig, now: TrainConfig) -> TrainConfig:
