@@ -305,7 +305,8 @@ def _domain(
         # trunk's.
         end = sleeve_ends.get(arm.part, 0.05)
         beside = np.maximum(step_between(arm.across, 1.5, 1.2), _outer_side(arm, across) * step_between(arm.across, 4.0, 3.0))
-        domain *= 1 - beside * (arm.station > max(end - 0.05, 0.05)) * outside
+        off = np.maximum(outside, step_between(station, hem + 0.02, hem + 0.1))  # below the hem nothing on an arm is the trunk's
+        domain *= 1 - beside * (arm.station > max(end - 0.05, 0.05)) * off
     return domain
 
 
