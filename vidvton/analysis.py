@@ -33,6 +33,7 @@ from vidvton.workers import fork_workers, in_order, worker_count
 CHUNK, CONTEXT = 32, 2
 SAMPLES = 14  # frames a shot from which colours are learned
 FLOW_STEP = 8  # working pixels a cell of the stored flow
+_VERSION = 2  # of what the files of labels and colours hold, and of the track that they rest on
 
 ClipSource = Callable[[int], Iterator[Clip]]
 """Starts a clip at a frame index and gives consecutive pieces of it."""
@@ -111,6 +112,7 @@ def analyse_clip(source: ClipSource, size: tuple[int, int], work: Path, *, who: 
     Raises what `people.track.analyse` raises.
     """
     work.mkdir(parents=True, exist_ok=True)
+    _forget_other_versions(work)
     cv2.setNumThreads(1)  # two threads of ours do the work: a third that waits for pieces of a picture only burns time
     yield from analyse(lambda: source(0), work, who=who)
     track = load_track(work)
@@ -118,6 +120,16 @@ def analyse_clip(source: ClipSource, size: tuple[int, int], work: Path, *, who: 
     shots = _shots(track)
     yield from _learn(source, work, track, crops, shots)
     yield from _parse(source, work, track, crops, shots)
+
+
+def _forget_other_versions(work: Path) -> None:
+    """Deletes what another version of this module left in `work`."""
+    mark = work / "analysis.version"
+    if mark.exists() and mark.read_text() == str(_VERSION):
+        return
+    for path in (*work.glob("look_*.npz"), *work.glob("parse_*.npz")):
+        path.unlink()
+    mark.write_text(str(_VERSION))
 
 
 def _shots(track: PoseTrack) -> list[Shot]:

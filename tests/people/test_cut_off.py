@@ -39,6 +39,30 @@ def test_a_guess_does_not_bring_the_knees_together():
     assert abs(out[25, 0] - out[26, 0]) < 0.2 * (out[23, 0] - out[24, 0])
 
 
+def test_between_seen_and_unseen_there_is_no_step():
+    def knee(score, bottom=200.0, upper=0.0):
+        points, boxes = cut(score)
+        points[0, 25:, 1] -= upper
+        boxes[0, 3] = bottom
+        return continue_legs(points, boxes, SIZE)[0, 25, 1]
+
+    for rows in (
+        [knee(s) for s in np.linspace(0.2, 0.8, 61)],
+        [knee(0.1, b) for b in np.linspace(190, 200, 61)],
+        [knee(0.1, upper=u) for u in np.linspace(0, 60, 121)],
+    ):
+        assert np.ptp(rows) > 20 and np.abs(np.diff(rows)).max() < 4
+
+
+def test_lying_and_crossed_legs_stay():
+    points, boxes = cut()
+    lying = points.copy()
+    lying[..., :2] = points[..., 1::-1] * (1, 0.2) + (0, 160)
+    assert np.array_equal(continue_legs(lying, boxes, SIZE), lying)
+    points[0, 27:, 1], points[0, 27:, 2] = 190, 0.7  # knees hidden, ankles seen
+    assert np.array_equal(continue_legs(points, boxes, SIZE), points)
+
+
 def test_legs_that_are_seen_stay():
     points, boxes = cut(score=0.9)
     assert np.array_equal(continue_legs(points, boxes, SIZE), points)

@@ -98,6 +98,21 @@ def test_bare_thighs_at_the_bottom_of_the_picture_are_legs():
         assert iou(found == LABEL[name], labels[:, :height] == LABEL[name]) > 0.7, name
 
 
+def test_leg_ends_that_few_frames_show_are_not_guessed_over():
+    """Somebody in shorts, whom most of the samples show to the thighs alone."""
+    frames, pose, silhouettes, labels = clip(8)
+    hips = int(pose.keypoints[0, [23, 24], 1].mean())
+    bare = (labels == LABEL["pants"]) & (np.arange(labels.shape[1])[None, :, None] > hips + 30)
+    pictures, outlines = frames.numpy().copy(), silhouettes.numpy().copy()
+    for c, value in enumerate(SKIN):
+        pictures[:, c][bare] = value
+    pictures[2:, :, hips + 56 :], outlines[2:, hips + 56 :] = 128, 0
+    appearance = learn_appearance(torch.from_numpy(pictures), pose, outlines)
+    found = parse_frames(torch.from_numpy(pictures), pose, outlines, appearance).numpy()
+    legs = np.isin(found[0], [LABEL["left_leg"], LABEL["right_leg"]])
+    assert appearance.leg < 1.6 and iou(legs, bare[0]) > 0.7
+
+
 def test_hand_across_the_chest_is_arm():
     frames, pose, silhouettes, labels = clip(4, crossing=True)
     found = parse_frames(frames, pose, silhouettes, learn_appearance(frames, pose, silhouettes)).numpy()

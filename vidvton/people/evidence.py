@@ -12,7 +12,7 @@ from .zones import LIMB, TORSO_LAT, TORSO_V, Body, Zones
 BACKGROUND, SKIN, HAIR, UPPER, LOWER, SHOE, THING = range(7)
 SURFACES = 7
 _ELSEWHERE = 0.03
-_UNSEEN = 0.3  # share of the place of a limb seen most, up to which one at its end counts as unseen
+_UNSEEN, _WELL = 0.05, 0.3  # share of the place of a limb seen most, up to which one counts as unseen, from which as seen well
 _CARRIED = 0.25  # how probable a thing, or a cloak, is below a hand and off the trunk, against a body part's one
 
 
@@ -154,13 +154,14 @@ def relearn(zones: list[Zones], bodies: list[Body], posteriors: list[np.ndarray]
 
 
 def _continued(table: np.ndarray, mass: np.ndarray) -> np.ndarray:
-    """`table` [LIMB, SURFACES] in which the end of a limb of which nothing is seen (`mass` [LIMB]: the picture ends before it)
-    goes on as its last place seen."""
-    seen = np.flatnonzero(mass > _UNSEEN * mass.max())
-    if not len(seen) or seen[-1] + 1 == len(table):
+    """`table` [LIMB, SURFACES] in which the end of a limb that no frame shows (`mass` [LIMB]: the picture ends before it) goes on
+    as the last place seen well."""
+    share = mass / max(float(mass.max()), 1e-9)
+    well = np.flatnonzero(share > _WELL)
+    if not len(well) or share[-2:].max() > _UNSEEN:
         return table
     out = table.copy()
-    out[seen[-1] + 1 :] = table[seen[-1]]
+    out[well[-1] + 1 :] = table[well[-1]]
     return out
 
 

@@ -18,10 +18,11 @@ from vidvton.people.skeleton import LEFT_RIGHT_SWAP
 
 _SWAP = list(LEFT_RIGHT_SWAP)
 _VOTE = 0.06  # cost a frame of going against a unanimous stretch; turning over costs up to about one
-_FACELESS, _NOSE_IN = 0.4, 0.1  # what such a vote counts without a face; torso lengths from the top edge to the nose that mean so
+_FACELESS = 0.4  # what such a vote counts in the first shot where no face is seen: later shots begin from anywhere
+_NOSE_IN = 0.1  # torso lengths from the picture's top to the nose up to which none is
 _AMBIGUOUS = 0.12  # torso lengths: in profile the two sides lie this close
 _TURN = 0.4  # cost of half of turning round between two frames
-_FRONT_FIRST = 0.9  # the custom that clips begin from the front, in cost; as much as 30 unanimous frames
+_FRONT_FIRST = 0.9  # the custom that clips begin from the front, in cost; as much as 30 unanimous frames (75 without a face)
 _MISFIT = 0.1  # loss of fit against the frames around, from which a skeleton has collapsed
 _LONGEST_MISFIT = 8
 _NEIGHBOURS = 12  # frames to each side whose votes must agree
@@ -42,11 +43,14 @@ def decide(chosen: dict[int, list[int]], bodies: Bodies, shots: np.ndarray, face
     out: dict[int, Choice] = {}
     for shot in sorted({int(shots[f]) for f in chosen}):
         frames = sorted(f for f in chosen if shots[f] == shot)
-        out |= _decide_shot(frames, chosen, bodies, faces)
+        out |= _decide_shot(frames, chosen, bodies, faces, faceless=1.0 if out else _FACELESS)
     return out
 
 
-def _decide_shot(frames: list[int], chosen: dict[int, list[int]], bodies: Bodies, faces: np.ndarray) -> dict[int, Choice]:
+def _decide_shot(
+    frames: list[int], chosen: dict[int, list[int]], bodies: Bodies, faces: np.ndarray, *, faceless: float
+) -> dict[int, Choice]:
+    """See `decide`; a vote counts `faceless` times where no face is in the picture."""
     torso = float(np.median([bodies.torso[chosen[f]].max() for f in frames]))
     frames, best = _fitting(frames, chosen, bodies)
     believed = [np.array(chosen[f])[soundness(bodies, chosen[f]) > b - 0.15].tolist() for f, b in zip(frames, best)]
@@ -59,7 +63,7 @@ def _decide_shot(frames: list[int], chosen: dict[int, list[int]], bodies: Bodies
     ]
     own = [np.array([_doubt(bodies, row, torso) for row, _ in opts]) for opts in options]
     path = cheapest_path(own, links)
-    own = [a + b for a, b in zip(own, _votes(frames, options, path, points, bodies, faces))]
+    own = [a + b for a, b in zip(own, _votes(frames, options, path, points, bodies, faces, faceless))]
     path = cheapest_path(own, links)
     return {f: _choice(opts, pts, k, torso, bodies) for f, opts, pts, k in zip(frames, options, points, path)}
 
@@ -118,7 +122,7 @@ def _doubt(bodies: Bodies, row: int, torso: float) -> float:
     return 0.3 * (1 - float(bodies.score[row])) + short + 1.5 * (1 - float(bodies.agree[row])) + 2 * (1 - float(bodies.fit[row]))
 
 
-def _votes(frames, options, path, points, bodies: Bodies, faces: np.ndarray) -> list[np.ndarray]:
+def _votes(frames, options, path, points, bodies: Bodies, faces: np.ndarray, faceless: float) -> list[np.ndarray]:
     """Extra cost per option: of calling left what the model, where it is of one mind, calls right; of showing the back with a
     face."""
     turned = []  # per frame: +1 where the model's own labels are those of the path, -1 where they are exchanged
@@ -132,7 +136,7 @@ def _votes(frames, options, path, points, bodies: Bodies, faces: np.ndarray) -> 
              / np.convolve(np.ones(len(turned)), kernel, "full")[reach : reach + len(turned)])  # fmt: skip
     side = np.sin([raw_yaw(bodies, *opts[k]) for opts, k in zip(options, path)])
     vote = _VOTE * np.sign(local) * local**2 * (0.5 + 2 * side**2)  # from the side the model errs less
-    vote *= np.where([_faceless(bodies, opts[k][0]) for opts, k in zip(options, path)], _FACELESS, 1.0)
+    vote *= np.where([_faceless(bodies, opts[k][0]) for opts, k in zip(options, path)], faceless, 1.0)
     begin = min(5, len(frames))
     extra = []
     for i, (frame, opts, k, pts) in enumerate(zip(frames, options, path, points)):

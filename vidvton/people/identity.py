@@ -14,6 +14,7 @@ from vidvton.people.skeleton import BONES, LEFT_RIGHT_SWAP
 
 MAIN_JOINTS = (11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28)
 _LEAST_TORSO = 0.08  # of the frame's height: shorter bodies are phantoms on shoes and bags
+_PART, _AS_LARGE = 0.2, 0.1  # of a new shot's frames, and of the usual weight, that somebody unlike has to fill
 _GAP = 20  # frames over which a person may be out of sight and still be linked by position
 
 
@@ -179,7 +180,8 @@ def _link_cost(bodies: Bodies, torso: np.ndarray, person: Person, group: list[in
 
 
 def choose(people: list[Person], bodies: Bodies, shots: np.ndarray, who: str, size: tuple[int, int]) -> dict[int, list[int]]:
-    """Rows of the person asked for, per frame (frames without them are absent). Empty when nobody was there at all.
+    """Rows of the person asked for, per frame (frames without them are absent). Empty when nobody was there at all. For 'largest'
+    a shot that shows nobody like them is followed afresh: its own largest.
 
     Raises:
         MisuseError: the number or the point names nobody.
@@ -203,7 +205,9 @@ def choose(people: list[Person], bodies: Bodies, shots: np.ndarray, who: str, si
         while True:
             best = _next_stretch(people, weight, taken, chosen, alike, shot, lenient or len(people) == 1)
             if best is None and lenient and not any(people[i].shot == shot for i in taken):
-                best = _heaviest(people, weight, shot)  # nobody like them: the largest of this shot
+                best = _heaviest(
+                    people, weight, shots == shot, weight[seed] / len(people[seed].rows)
+                )  # nobody like them: the largest of this shot
                 alike = look if best is None else people[best].look
             if best is None:
                 break
@@ -227,9 +231,14 @@ def _next_stretch(people, weight, taken, chosen, look, shot, lenient: bool) -> i
     return max(options)[1] if options else None
 
 
-def _heaviest(people, weight, shot: int) -> int | None:
-    """The stretch of this shot that fills most of it; None where nobody is seen for more than a frame or two."""
-    there = [i for i, person in enumerate(people) if person.shot == shot and len(person.rows) >= 3]
+def _heaviest(people, weight, shot: np.ndarray, usual: float) -> int | None:
+    """The stretch that fills most of the `shot` [T] bool; None where nobody is there for a good part of it and about as large,
+    frame by frame, as the person asked for is (`usual` weight)."""
+    there = []
+    for i, person in enumerate(people):
+        inside = shot[person.last] and len(person.rows) >= max(3, _PART * shot.sum())
+        if inside and weight[i] >= _AS_LARGE * usual * len(person.rows):
+            there.append(i)
     return max(there, key=lambda i: weight[i]) if there else None
 
 

@@ -26,7 +26,7 @@ from vidvton.values import Clip, PoseTrack
 from vidvton.whole import write_arrays
 
 _BRIDGED = 12  # frames without the person that are filled in
-_VERSION = 3
+_VERSION = 4
 _PARTS = ("boxes", "keypoints", "depth", "yaw", "present", "quality", "shots")
 
 
@@ -179,8 +179,8 @@ def solve(
         present[part] = True
         wrong = first + np.flatnonzero(steady_legs(keypoints[part], seen[part], _torso(keypoints[part], seen[part])))
         keypoints[wrong], depth[wrong] = exchanged(keypoints[wrong]), exchanged(depth[wrong])
-        keypoints[part], depth[part], boxes[part] = _smoothed(keypoints[part], depth[part], boxes[part], seen[part], there[part])
         keypoints[part] = continue_legs(keypoints[part], boxes[part], size)
+        keypoints[part], depth[part], boxes[part] = _smoothed(keypoints[part], depth[part], boxes[part], seen[part], there[part])
         yaw[part] = smooth_yaw(across[part], seen[part] * (belief[part] + 0.05))
         quality[part] = _quality(keypoints[part], belief[part], seen[part], size)
     boxes[~present] = 0

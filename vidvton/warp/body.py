@@ -213,7 +213,7 @@ def _boundaries(
     base = np.stack([np.interp(fine, COLUMN, centres[:, i]) for i in (0, 1)], -1)
     normal = np.stack([np.interp(fine, COLUMN, across[:, i]) for i in (0, 1)], -1)
     left, right = (np.interp(fine, COLUMN, edges[:, i]) for i in (0, 1))
-    hems, waists, cut = [], [], []
+    hems, waists, covered, cut = [], [], [], []
     for share in (0.25, 0.4, 0.5, 0.6, 0.75):
         found, inside = _read(labels, base + normal * ((left + (right - left) * share) * unit)[:, None])
         top = UPPER[found] & inside
@@ -223,9 +223,9 @@ def _boundaries(
             (hems if ended else cut).append(last)
         low = np.flatnonzero(LOWER[found] & inside)
         # Below a hand or a bag the lower garment begins again; a cloak hangs over it, on some lines.
-        if len(low) and ON_TRUNK[found[max(low[0] - 3, 0) : low[0]]].any():
-            waists.append(fine[low[0]])
-    parts = ((hems, 0.5), (waists, 0.25), (cut, 0.5))
+        if len(low):
+            (waists if ON_TRUNK[found[max(low[0] - 3, 0) : low[0]]].any() else covered).append(fine[low[0]])
+    parts = ((hems, 0.5), (waists, 0.25) if waists else (covered, 0.5), (cut, 0.5))
     return tuple(float(np.quantile(found, share)) if found else np.nan for found, share in parts)
 
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 BRIGHT = 170.0  # a shot whose brightest places reach this is well exposed
-SKIN_TO_WHITE = 1.3  # white cloth is at least this much brighter than the skin beside it
+SKIN_TO_WHITE = 2.0  # how much brighter than the skin beside it white cloth may be: dark skin alone makes no dark clip
 STEEP = 1.2
 LEAST = 0.15
 SKIN_CAST, WITHIN = float(np.log(1.6)), 0.25  # the logarithm of red over blue that skin has in neutral light, give or take
@@ -14,7 +14,7 @@ SKIN_CAST, WITHIN = float(np.log(1.6)), 0.25  # the logarithm of red over blue t
 
 def learn_lamp(frames: np.ndarray, skin: np.ndarray) -> np.ndarray:
     """[3] float32: the colour of a well lit white cloth in this shot, against that in its picture: ones for a clip that is well
-    exposed in neutral light, less where it is dark, unequal where all is warm or cold.
+    exposed in neutral light, less where it is dark, less in some colours where all is warm or cold.
 
     `frames` [S, h, w, 3] uint8 are samples, `skin` [2, 3] 0-1 as `shade.Albedo.skin` (NaN where none is seen). Dark is what has
     neither bright places nor bright skin; a cast of light is what the brightest places and the skin agree on, as a wall may be
@@ -34,4 +34,4 @@ def learn_lamp(frames: np.ndarray, skin: np.ndarray) -> np.ndarray:
     of_skin = np.sign(excess) * max(abs(excess) - WITHIN, 0.0)
     cast = np.sign(of_skin) * min(abs(of_skin), abs(of_white)) if of_skin * of_white > 0 else 0.0
     colour = np.exp(np.array([cast, 0.0, -cast]) / 2)
-    return (exposure * colour / (colour @ [0.299, 0.587, 0.114])).astype(np.float32)
+    return (exposure * colour / colour.max()).astype(np.float32)

@@ -230,7 +230,7 @@ def panel_layer(
     if m.part in TROUSER_LEGS and column is not None:
         for arm in arms:  # trousers do not come out on the far side of an arm that hangs beside them
             out = _outer_side(arm, column) * step_between(arm.across, 0.7, 0.9) * step_between(arm.across, 5.0, 4.0)
-            allow *= 1 - out * (arm.station > 0.3) * (arm.station < 2.05)
+            allow *= 1 - out * step_between(column, 0.8, 1.0) * (arm.station > 0.3) * (arm.station < 2.05)
     if beside is not None:
         allow, cover = allow * beside, cover * beside
     box = canvas.extent(np.maximum(allow, cover))

@@ -213,7 +213,7 @@ def fit_outfit(
         legs = {p.part: p.hem for p in panels if p.part in TROUSER_LEGS}
         dressing = Dressing(garment.category, texture, ends, first.tucked, waist, legs, garment.fabric.numpy() * albedo.lamp)
         wears.append(Wear(dressing, fitted, _lock(fitted, yaw, motion, flow_step)))
-    skin = albedo.skin if np.isfinite(albedo.skin).all() else np.stack([DEFAULT_SKIN] * 2)
+    skin = albedo.skin if np.isfinite(albedo.skin).all() else np.stack([DEFAULT_SKIN * albedo.lamp] * 2)
     parts = {Part.LEFT_SLEEVE, Part.RIGHT_SLEEVE}  # arms lie before any garment; legs are bared by lower and full ones alone
     if any(g.category != "upper" for g in garments):
         parts |= {Part.LEFT_LEG, Part.RIGHT_LEG}

@@ -23,7 +23,7 @@ BARE_SHOULDER = 1.2  # how far out the shoulders reach against straps, where the
 UPPER_ARM = 0.60  # an upper arm in torso lengths
 MIDRIFF = 0.12  # torso lengths of bare skin between old top and old trousers that make a belly
 BELOW_EDGE = 0.15  # torso lengths that a top reaches below the picture where the old one does
-LENGTHENED = 1.5  # how much longer than it is cut that may make it
+LENGTHENED = 1.5  # how much longer than it is cut that may make it; what would take more is a dress
 HIPS, SHORTENED = 0.9, 0.6  # station below which an old top's end is no waistband; how far a new one is shortened to end there
 LONGEST = 1.35  # an old top this much longer than the new one's natural length tells nothing of how the new one is worn
 TUCKED = 0.82  # an old top this much shorter than the new one's natural length is worn tucked in, so the new one is too
@@ -147,7 +147,8 @@ def _length(garment: Garment, natural: float, armpit: float, body: Body) -> tupl
     if not np.isfinite(body.hem):
         # Where the old top leaves the picture nothing is known of what is worn below: the new one does so too.
         least = body.runs_on + BELOW_EDGE if garment.category == "upper" and np.isfinite(body.runs_on) else natural
-        stretch = float(np.clip((least - armpit) / (natural - armpit), 1.0, LENGTHENED))
+        stretch = (least - armpit) / (natural - armpit)
+        stretch = float(max(stretch, 1.0)) if stretch < LENGTHENED else 1.0
         return armpit + (natural - armpit) * stretch, stretch, False
     if garment.category == "upper" and body.waist - body.hem > MIDRIFF:
         return max(natural, body.hem), 1.0, False

@@ -149,9 +149,10 @@ def _surroundings(frame: np.ndarray, labels: np.ndarray, old: np.ndarray, rim: n
         # Softening reaches two pixels beyond the edge, and beyond what is known the plate is black.
         share = soften(cv2.erode(plate[1].astype(np.uint8), np.ones((5, 5))), 1.0)
         # Along the edge of what is kept of the person, that goes on, and not the background behind it.
-        kept = BACKGROUND[labels] | rim
-        if not kept.all():
-            share *= 1 - near * (cv2.distanceTransform(kept.astype(np.uint8), cv2.DIST_L2, 3) < depth + BESIDE)
+        others = BACKGROUND[labels] | rim
+        if not others.all():
+            way = cv2.distanceTransform(others.astype(np.uint8), cv2.DIST_L2, 3)
+            share *= 1 - near * step_between(way - depth, BESIDE + 1, BESIDE - 1)
         picture += (plate[0] - picture) * share[..., None]
     return picture
 
@@ -166,8 +167,10 @@ def _trunk(frame, labels, rim, dressing: Dressing, across, station, tone) -> lis
     chest = SKIN_OF_TRUNK[labels] & ~rim
     # The collar's light and shadow lie on the skin beside it.
     clear = chest & ~(cv2.dilate(rim.astype(np.uint8), np.ones((9, 9))) > 0)
-    chest = clear if clear.sum() > ENOUGH else chest
     neck = cv2.GaussianBlur(continue_colours(frame, chest), (0, 0), 3.0).astype(np.float32) if chest.sum() > 20 else tone
+    sure = np.clip(clear.sum() / ENOUGH - 1, 0, 1)
+    if sure > 0:
+        neck = neck + sure * (cv2.GaussianBlur(continue_colours(frame, clear), (0, 0), 3.0) - neck)
     layers.append((neck, inside * step_between(station, 0.55, 0.40)))
     if dressing.category == "upper":
         kept = (LOWER[labels] | (labels == DRESS)) & ~rim
