@@ -137,6 +137,9 @@ def test_a_top_over_a_dress_keeps_its_own_length(standing):
     worn = [panels_for(tee(), replace(body, hem=hem))[0].hem for hem in (np.nan, 1.1, 1.2, 2.4)]
     assert abs(worn[1] - 1.1) < 0.02 and abs(worn[2] - 1.2) < 0.02, "a top is worn as long as the old top"
     assert worn[3] == worn[0] < 1.5, "but a tee put on over a long dress is a tee"
+    cropped = replace(tee(), parts=tee().parts * (torch.arange(300)[:, None] < 190))
+    short, long = (panels_for(cropped, replace(body, hem=hem))[0].hem for hem in (np.nan, 1.05))
+    assert short < 0.9 and long > short + 0.1, "a short top is lengthened over a longer one: no gap opens"
 
 
 def test_over_a_short_top_a_new_one_is_tucked_in_or_short(standing):

@@ -25,7 +25,8 @@ MIDRIFF = 0.12  # torso lengths of bare skin between old top and old trousers th
 BELOW_EDGE = 0.15  # torso lengths that a top reaches below the picture where the old one does
 LENGTHENED = 1.5  # how much longer than it is cut that may make it; what would take more is a dress
 HIPS, SHORTENED = 0.9, 0.6  # station below which an old top's end is no waistband; how far a new one is shortened to end there
-LONGEST = 1.35  # an old top this much longer than the new one's natural length tells nothing of how the new one is worn
+LONGEST = 1.35  # how much longer than it is cut a new top is drawn where the old one is longer
+DRESS_HEM = 1.4  # station from which on an old top is a dress, and tells nothing of how long a top is worn
 TUCKED = 0.82  # an old top this much shorter than the new one's natural length is worn tucked in, so the new one is too
 
 
@@ -160,7 +161,7 @@ def _length(garment: Garment, natural: float, armpit: float, body: Body) -> tupl
             return body.hem, 1.0, True
         stretch = max(stretch, SHORTENED)  # it ends on the hips, so it is not tucked in but short
     if stretch > LONGEST:  # a top put on over a dress is no dress
-        return natural, 1.0, False
+        stretch = LONGEST if body.hem < DRESS_HEM else 1.0
     return armpit + (natural - armpit) * stretch, stretch, False
 
 
