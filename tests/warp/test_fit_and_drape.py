@@ -13,6 +13,7 @@ from vidvton.values import LANDMARKS, Garment, Layout, Part
 from vidvton.warp.body import COLUMN, BodyMeasure, measure_frame
 from vidvton.warp.drape import enlarge, map_panel
 from vidvton.warp.fit import fit_panels
+from vidvton.warp.lock import LARGEST_SHIFT
 from vidvton.warp.outfit import fit_outfit
 from vidvton.warp.panels import panels_for
 from vidvton.warp.shade import learn_albedo, make_reader, shading
@@ -194,6 +195,18 @@ def test_a_turn_moves_the_print_and_the_back_does_not_show_it(standing):
         centres.append(np.flatnonzero(printed).mean() if printed.any() else None)
     assert centres[1] < centres[0] - 1  # turned to the picture's left, the print goes left
     assert centres[2] is None
+
+
+def test_cloth_that_is_shifted_far_is_not_read_off_its_edge(standing):
+    _, _, points, _, body = standing
+    fitted = fit_panels(panels_for(tee(), body), body, points, np.zeros((len(points), 33)), np.zeros(len(points)))[0]
+    plain, shifted = (map_panel(fitted, 2, 0.0, (120, 90), step=4.0, offset=np.full((120, 90, 2), shift, np.float32) * (1, 0))
+                      for shift in (0.0, LARGEST_SHIFT))  # fmt: skip
+    row = int((points[2, 11, 1] + 0.6 * UNIT) / 4)
+    inside = np.abs(plain.across[row]) < 0.98
+    before, after = plain.read[row, inside, 0], shifted.read[row, inside, 0]
+    assert (after - before).max() > 8 and (np.diff(after) > 0.15 * np.diff(before).min()).all()
+    assert abs(after[0] - before[0]) < 9 and abs(after[-1] - before[-1]) < 9
 
 
 def test_the_cloth_follows_the_old_cloths_motion(standing):

@@ -73,7 +73,9 @@ def map_panel(
     share = (station - panel.stations[0]) / max(panel.stations[-1] - panel.stations[0], 1e-6)
     place, height = material, station
     if offset is not None:
-        place, height = material + offset[..., 0], station + offset[..., 1]
+        # At its outlines cloth goes round the body: what is carried beyond them would be read off its edge.
+        held = 1 - np.minimum(material**2, 1)
+        place, height = material + offset[..., 0] * held, station + offset[..., 1]
     read = read_lattice(panel, place, height)
     reach = np.clip(weight * 4, 0, 1)
     values = (a.astype(np.float32) for a in (read, back, across, station, share, material, reach))
