@@ -19,6 +19,7 @@ from vidvton.warp.panels import panels_for
 from vidvton.warp.shade import learn_albedo, make_reader, shading
 from vidvton.warp.shape_context import warp_by_shape
 from vidvton.warp.solve import solve_body
+from vidvton.warp.texture import print_mask
 
 SIZE, UNIT = (480, 360), 110.0
 
@@ -195,6 +196,19 @@ def test_a_turn_moves_the_print_and_the_back_does_not_show_it(standing):
         centres.append(np.flatnonzero(printed).mean() if printed.any() else None)
     assert centres[1] < centres[0] - 1  # turned to the picture's left, the print goes left
     assert centres[2] is None
+
+
+def test_a_badge_and_fine_lines_do_not_come_out_on_the_back():
+    picture = np.full((240, 200, 3), 225, np.uint8)
+    picture[:, 20:60] -= 12  # a fold's shade
+    mask = np.zeros((240, 200), bool)
+    mask[10:230, 20:180] = True
+    assert print_mask(picture, mask) is None
+    cv2.circle(picture, (80, 60), 7, (30, 40, 140), -1)
+    cv2.polylines(picture, [np.array([[110, 70], [120, 50], [130, 70], [140, 50]])], False, (60, 60, 60), 1, cv2.LINE_AA)
+    found = print_mask(picture, mask)
+    assert found[60, 80] and found[50, 120] and found[60, 115] and found[60, 135]
+    assert not found[:, :60].any() and found.sum() < 1500
 
 
 def test_cloth_that_is_shifted_far_is_not_read_off_its_edge(standing):

@@ -10,6 +10,7 @@ import numpy as np
 
 from vidvton.values import LANDMARKS, Garment
 
+FAINT_PRINT = 8.0  # the same, for what hangs together with a print
 PRINT_DISTANCE = 22.0  # CIELAB units from the fabric's colour that count as print (lightness counts half)
 
 
@@ -124,11 +125,19 @@ def print_mask(front: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
     side = mask & ((x < columns[0] + quarter) | (x > columns[-1] - quarter))
     middle = mask & ~side
     fabric = np.median(lab[side], 0) if side.sum() > 50 else np.median(lab[mask], 0)
-    other = cv2.medianBlur((np.linalg.norm(lab - fabric, axis=-1) > PRINT_DISTANCE).astype(np.uint8), 3) > 0
+    distance = np.linalg.norm(lab - fabric, axis=-1)
+    other = cv2.medianBlur((distance > PRINT_DISTANCE).astype(np.uint8), 3) > 0
     at_side, in_middle = other[side].mean() if side.any() else 0.0, other[middle].mean()
-    if at_side > 0.2 or in_middle < 0.004 or in_middle < 1.5 * at_side:
+    if at_side > 0.2 or in_middle < 0.001 or in_middle < 1.5 * at_side:
         return None
-    return other & mask
+    # Fine lines are no blob, and blurred into the fabric: what is fainter and hangs together with something stark is print too.
+    stark = (distance > 0.6 * PRINT_DISTANCE) & mask
+    faint = cv2.morphologyEx((distance > FAINT_PRINT).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
+    count, pieces = cv2.connectedComponents((((faint > 0) | other) & mask).astype(np.uint8))
+    starkness, area = np.bincount(pieces[stark], minlength=count), np.bincount(pieces.ravel(), minlength=count)
+    held = (starkness > 0) & (area < 8 * np.maximum(starkness, 25))  # a fold's broad shade is none
+    held[0] = False
+    return (other & mask) | held[pieces]
 
 
 def push_pull(values: np.ndarray, known: np.ndarray) -> np.ndarray:
