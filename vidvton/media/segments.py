@@ -53,6 +53,7 @@ _ENCODERS = {
     "ffv1": _Encoder("ffv1", None, (("level", "3"),), None, lossless=True),
 }
 CODECS = tuple(_ENCODERS)
+MOST_AHEAD = 64  # frames that no encoder decodes ahead of the first one shown
 
 
 def check_output(
@@ -142,6 +143,8 @@ class SegmentWriter:
 
     def _mux(self, packets: Iterable[Packet]) -> None:
         for packet in packets:
+            if packet.dts is None or packet.dts < -MOST_AHEAD:  # x265 leaves it unset in films of one or two frames
+                packet.dts = packet.pts
             first = min(packet.dts, 0)  # before the first frame is shown, decode times go back tick by tick
             packet.pts, packet.dts = self._times[packet.pts] + self._shift, self._times[packet.dts - first] + first + self._shift
             packet.time_base = self._info.time_base
