@@ -103,6 +103,29 @@ def test_the_shortest_films(tmp_path, codec, count, suffix):
     assert len(decoding) == count or suffix == ".mkv"  # Matroska stores none
 
 
+@pytest.mark.parametrize("unset", [-(2**62), 2**62, 7, None])
+def test_decode_times_that_an_encoder_leaves_unset_are_not_believed(tmp_path, unset):
+    class Unset:
+        def __init__(self, stream):
+            self._stream = stream
+
+        def __getattr__(self, name):
+            return getattr(self._stream, name)
+
+        def encode(self, frame):
+            packets = self._stream.encode(frame)
+            for packet in packets:
+                packet.dts = None if unset is None else unset + packet.pts
+            return packets
+
+    source = make_film(tmp_path / "c.mp4", frames=2)
+    with SegmentWriter(tmp_path / "a.nut", probe(source)) as writer:
+        writer._stream = Unset(writer._stream)
+        writer.write(next(open_clip(source).clips(2)))
+    join_segments([tmp_path / "a.nut"], tmp_path / "out.mp4", probe(source))
+    assert times_of(tmp_path / "out.mp4") == times_of(source)
+
+
 @pytest.mark.parametrize("codec", ["hevc", "vp9", "av1", "ffv1"])
 @pytest.mark.parametrize("size", [(96, 64), (97, 65)])
 def test_codecs_keep_size_and_times(tmp_path, codec, size):

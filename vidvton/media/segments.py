@@ -143,8 +143,8 @@ class SegmentWriter:
 
     def _mux(self, packets: Iterable[Packet]) -> None:
         for packet in packets:
-            if packet.dts is None or packet.dts < -MOST_AHEAD:  # x265 leaves it unset in films of one or two frames
-                packet.dts = packet.pts
+            if packet.dts is None or not -MOST_AHEAD <= packet.dts <= packet.pts:
+                packet.dts = packet.pts  # in films of one or two frames x265 leaves it unset, to be any number
             first = min(packet.dts, 0)  # before the first frame is shown, decode times go back tick by tick
             packet.pts, packet.dts = self._times[packet.pts] + self._shift, self._times[packet.dts - first] + first + self._shift
             packet.time_base = self._info.time_base

@@ -205,9 +205,8 @@ def choose(people: list[Person], bodies: Bodies, shots: np.ndarray, who: str, si
         while True:
             best = _next_stretch(people, weight, taken, chosen, alike, shot, lenient or len(people) == 1)
             if best is None and lenient and not any(people[i].shot == shot for i in taken):
-                best = _heaviest(
-                    people, weight, shots == shot, weight[seed] / len(people[seed].rows)
-                )  # nobody like them: the largest of this shot
+                # Nobody is like them: the largest of this shot.
+                best = _heaviest(people, weight, shots == shot, weight[seed] / len(people[seed].rows))
                 alike = look if best is None else people[best].look
             if best is None:
                 break
