@@ -33,7 +33,7 @@ from vidvton.workers import fork_workers, in_order, worker_count
 CHUNK, CONTEXT = 32, 2
 SAMPLES = 14  # frames a shot from which colours are learned
 FLOW_STEP = 8  # working pixels a cell of the stored flow
-_VERSION = 2  # of what the files of labels and colours hold, and of the track that they rest on
+_VERSION = 3  # of all that is kept: bodies, track, colours, labels
 
 ClipSource = Callable[[int], Iterator[Clip]]
 """Starts a clip at a frame index and gives consecutive pieces of it."""
@@ -127,7 +127,7 @@ def _forget_other_versions(work: Path) -> None:
     mark = work / "analysis.version"
     if mark.exists() and mark.read_text() == str(_VERSION):
         return
-    for path in (*work.glob("look_*.npz"), *work.glob("parse_*.npz")):
+    for path in (*work.glob("seen_*.npz"), *work.glob("look_*.npz"), *work.glob("parse_*.npz")):
         path.unlink()
     mark.write_text(str(_VERSION))
 

@@ -1,9 +1,10 @@
-"""Legs that the picture's bottom cuts off go on below it, wherever the pose model squeezed them in; legs seen stay."""
+"""Legs that the picture's bottom cuts off go on below it, wherever the pose model squeezed them in, and arms of a bust hang; what
+is seen stays."""
 
 import numpy as np
 from drawn_person import joints
 
-from vidvton.people.cut_off import SHANK, THIGH, continue_legs
+from vidvton.people.cut_off import FOREARM, SHANK, THIGH, UPPER_ARM, continue_arms, continue_legs
 
 UNIT, SIZE = 100.0, (200, 320)
 
@@ -69,3 +70,51 @@ def test_legs_that_are_seen_stay():
     points, boxes = cut(squeezed=False)
     whole = np.array([[100.0, 10, 220, 180]])  # the person ends in the picture: legs unseen are hidden, not cut off
     assert np.array_equal(continue_legs(points, whole, SIZE), points)
+
+
+def bust(score=0.05, elbow=(150, 90), wrist=(165, 80)):
+    """(keypoints [1, 33, 3], boxes [1, 4]) of a bust in a picture 100 high: of the left arm, dreamt up before the
+    chest, nothing is seen."""
+    points = joints(UNIT, (160, 60))
+    points[13, :2], points[15, :2] = elbow, wrist
+    points[[17, 19, 21], :2] = np.add(wrist, (0, 5))
+    points[[13, 15, 17, 19, 21], 2] = score
+    return points[None], np.array([[100.0, 10, 220, 100]])
+
+
+def test_arms_of_a_bust_hang_down():
+    points, boxes = bust()
+    out = continue_arms(points, boxes, (100, 320))[0]
+    shoulder, elbow, wrist = out[[11, 13, 15], :2]
+    assert abs(np.linalg.norm(elbow - shoulder) - UPPER_ARM * UNIT) < 1e-3
+    assert abs(np.linalg.norm(wrist - elbow) - FOREARM * UNIT) < 1e-3
+    outwards = np.sign(points[0, 11, 0] - points[0, 12, 0])
+    assert (elbow - shoulder)[0] * outwards > 0 and elbow[1] > 100 and wrist[1] > elbow[1] + 40
+    assert out[13, 2] >= 0.3 and out[17, 2] == 0 and np.allclose(out[17, :2] - wrist, (0, 5), atol=1e-3)
+    kept = [j for j in range(33) if j not in (13, 15, 17, 19, 21)]
+    assert np.array_equal(out[kept], points[0, kept]), "the other arm is seen"
+
+
+def test_arms_that_are_seen_or_would_be_stay():
+    points, boxes = bust(score=0.9)
+    assert np.array_equal(continue_arms(points, boxes, (100, 320)), points)
+    points, boxes = bust()
+    boxes[0, 3] = 300
+    assert np.array_equal(continue_arms(points, boxes, (300, 320)), points), "hidden behind the trunk, not cut off"
+    points[0, 13, 2] = 0.9  # an elbow that is seen: the hand may be before the chest
+    boxes[0, 3] = 100
+    assert np.array_equal(continue_arms(points, boxes, (100, 320))[0, 13], points[0, 13])
+
+
+def test_between_seen_arms_and_unseen_there_is_no_step():
+    def wrist(score, bottom=100.0, height=100):
+        points, boxes = bust(score)
+        boxes[0, 3] = bottom
+        return continue_arms(points, boxes, (height, 320))[0, 15, 1]
+
+    for rows in (
+        [wrist(s) for s in np.linspace(0.1, 0.6, 101)],
+        [wrist(0.05, b) for b in np.linspace(94, 100, 101)],
+        [wrist(0.05, h, h) for h in np.linspace(100, 200, 201)],
+    ):
+        assert np.ptp(rows) > 60 and np.abs(np.diff(rows)).max() < 6

@@ -10,7 +10,7 @@ import pytest
 from scripted_people import clip_of, hopper, numbered_clip, scripted, standing
 
 from vidvton.frames import from_arrays
-from vidvton.people.mediapipe_pose import mediapipe_estimators
+from vidvton.people.mediapipe_pose import MediaPipePose, mediapipe_estimators
 from vidvton.people.plausible import fit_to_mask
 
 
@@ -112,6 +112,22 @@ def test_mediapipe_places_the_nose_and_the_face():
     assert np.linalg.norm(body.keypoints[0, :2] - (267, 231)) < 15  # seen by eye
     row = mediapipe_estimators().faces().find(picture)[0]
     assert row[0] < body.keypoints[0, 0] < row[2] and row[1] < body.keypoints[0, 1] < row[3] and row[4] > 0.7
+
+
+def test_mediapipe_looks_at_a_photograph_out_of_a_better_square():
+    pose, picture = MediaPipePose(), hopper(600)
+
+    def worth(square):
+        body, _ = pose._landmarks(picture, square, 0)
+        return body.score * fit_to_mask(body)
+
+    first = [pose.follow(clip_of([picture] * n).frames)[0][0][0] for n in (1, 2)]
+    assert fit_to_mask(first[0]) > fit_to_mask(first[1]) + 0.03
+    (found,) = pose._search(picture, [], thorough=False)
+    assert worth(pose._settled(picture, found)) > worth(found) + 0.03
+    for turned in (0.6, -0.6):
+        square = (*found[:3], found[3] + turned)
+        assert worth(pose._settled(picture, square)) >= worth(square)
 
 
 def test_mediapipe_keypoints_scale_with_the_picture():

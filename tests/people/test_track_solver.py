@@ -53,6 +53,25 @@ def test_without_a_face_the_vote_counts_less_than_the_custom_to_begin_from_the_f
     assert (turned((120.0, 25.0)) > 0.9).all(), "the head is above the picture"
 
 
+def test_the_custom_is_asked_of_frames_that_show_a_side_clearly():
+    def begun_collapsed(n, back):
+        body = standing(1.5 if n < 5 else 0.0, centre=(120.0, 25.0))
+        return [flipped(body) if n >= 5 else body]
+
+    cosine = follow(begun_collapsed, 30)[0].yaw.cos()
+    assert (cosine[6:] > 0.9).all()
+
+
+def test_nobody_spins_round_in_one_frame_whatever_the_votes():
+    def turns_then_is_mistaken(n, back):
+        if n < 40:
+            return [standing(np.interp(n, [5, 25], [0, np.pi]), centre=(120.0, 60.0))]
+        return [standing(1.5 if n == 40 else 0.0, centre=(120.0, 60.0))]  # a skeleton in one line, then fronts
+
+    cosine = follow(turns_then_is_mistaken, 55)[0].yaw.cos()
+    assert (cosine[:5] > 0.9).all() and (cosine[30:38] < -0.9).all() and (cosine[44:] < -0.9).all()
+
+
 def test_a_turn_is_one_curve_through_the_profile():
     truth = np.concatenate([np.zeros(15), np.linspace(0, np.pi, 40), np.full(15, np.pi)])
     wrong = {5, 6, 12, 60, 63}

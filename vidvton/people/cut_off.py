@@ -1,11 +1,11 @@
-"""Legs that leave the picture at its bottom: where a pose model squeezes knees and ankles into what is left of it, they are put
-where legs of that body go on to."""
+"""Limbs that leave the picture at its bottom: where a pose model squeezes knees and ankles into what is left of it, or dreams up
+arms in front of a bust, they are put where limbs of that body go on to."""
 
 from __future__ import annotations
 
 import numpy as np
 
-THIGH, SHANK = 0.9, 0.9  # torso lengths
+THIGH, SHANK, UPPER_ARM, FOREARM = 0.9, 0.9, 0.62, 0.55  # torso lengths
 _UNSEEN, _SEEN = 0.35, 0.6  # scores up to which the model has not seen a joint, and from which it has
 _THERE = 0.3  # score of a joint that is where the leg leads
 _NEAR = 0.45  # torso lengths above the picture's bottom in which a joint unseen may have been squeezed in
@@ -14,6 +14,10 @@ _LEAN = np.deg2rad((14.0, 70.0))  # how far off the vertical a leg may lead, its
 _INWARDS = np.deg2rad(4.0)  # the same towards the other leg: a guess likes to put both in one place
 _APART = 0.15  # torso lengths between the hips from which there is an inwards
 _CHAINS = ((23, 25, 27, (29, 31)), (24, 26, 28, (30, 32)))
+_ARMS = ((11, 13, 15, (17, 19, 21)), (12, 14, 16, (18, 20, 22)))
+_GUESSED, _FOUND = 0.2, 0.5  # scores of an elbow or a wrist up to which it is a guess, and from which it is not
+_BELOW = (0.35, 0.1)  # torso lengths above the picture's bottom: a joint that would hang so low begins to be, and is, cut off
+_HANG = np.deg2rad((8.0, -5.0, 30.0))  # how far off the vertical an arm hangs away from the body: usually, at least, at most
 
 
 def continue_legs(keypoints: np.ndarray, boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -40,6 +44,49 @@ def continue_legs(keypoints: np.ndarray, boxes: np.ndarray, size: tuple[int, int
             _continue(points, knee, ankle, SHANK * torso, height - _NEAR * torso * lost, outwards, share)
             points[list(foot), :2] += points[ankle, :2] - keypoints[t, ankle, :2]
     return out
+
+
+def continue_arms(keypoints: np.ndarray, boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """`keypoints` [T, 33, 3] in which arms that nothing is seen of hang down, where hanging arms leave the picture at its bottom.
+
+    `boxes` and `size` as in `continue_legs`. Of a bust the model sees no arm and puts elbows and wrists, at scores near nothing,
+    before the chest or beside it. Such a joint goes where it would hang, an upper arm being UPPER_ARM torso lengths long, a
+    forearm FOREARM; a wrist behind an elbow that is no more than a guess is one too. Hanging joints get a score of at least 0.3.
+    """
+    out = keypoints.copy()
+    height = size[0]
+    reached = _ramp(boxes[:, 3] / height, 1 - _EDGE[0], 1 - _EDGE[1])
+    for t in np.flatnonzero(reached):
+        points, torso, upright = out[t], *_torso(out[t])
+        if torso < 4:
+            continue
+        low = height - _BELOW[0] * torso, height - _BELOW[1] * torso
+        for (shoulder, elbow, wrist, hand), other in zip(_ARMS, (12, 11)):
+            if points[shoulder, 1] >= height:
+                continue
+            outwards = float(np.clip((points[shoulder, 0] - points[other, 0]) / (_APART * torso), -1, 1))
+            share, (upper, lower) = reached[t] * upright, _ramp(points[[elbow, wrist], 2], _FOUND, _GUESSED)
+            hung = _hang(points, shoulder, elbow, UPPER_ARM * torso, low, outwards, share * upper)
+            hung = _hang(points, elbow, wrist, FOREARM * torso, low, outwards, share * max(lower, hung))
+            points[list(hand), :2] += points[wrist, :2] - keypoints[t, wrist, :2]
+            points[list(hand), 2] *= 1 - hung
+    return out
+
+
+def _hang(
+    points: np.ndarray, start: int, end: int, length: float, low: tuple[float, float], outwards: float, share: float
+) -> float:
+    """Moves joint `end` by `share` to where it would hang from `start`, as far as the picture ends above that (`low`: from where
+    on it does, and surely does); how far it went, 0-1."""
+    way = points[end, :2] - points[start, :2]
+    own = np.arctan2(way[0] * np.sign(outwards), max(float(way[1]), 0.2 * length))
+    lean = outwards * np.clip(_HANG[0] + (own - _HANG[0]) * min(float(points[end, 2]) / _FOUND, 1), *_HANG[1:])
+    hanging = points[start, :2] + length * np.array([np.sin(lean), np.cos(lean)])
+    share = share * float(_ramp(hanging[1], *low))
+    if share:
+        points[end, :2] += share * (hanging - points[end, :2])
+        points[end, 2] = max(float(points[end, 2]) * (1 - share), share * _THERE)
+    return share
 
 
 def _continue(points: np.ndarray, start: int, end: int, length: float, limit: float, outwards: float, share: float) -> float:

@@ -22,7 +22,9 @@ _FACELESS = 0.4  # what such a vote counts in the first shot where no face is se
 _NOSE_IN = 0.1  # torso lengths from the picture's top to the nose up to which none is
 _AMBIGUOUS = 0.12  # torso lengths: in profile the two sides lie this close
 _TURN = 0.4  # cost of half of turning round between two frames
+_SPIN, _FASTEST = 2.0, np.deg2rad(50.0)  # the same for what goes beyond the fastest turn there is, a frame
 _FRONT_FIRST = 0.9  # the custom that clips begin from the front, in cost; as much as 30 unanimous frames (75 without a face)
+_FIRST, _BEGINNING, _CLEAR = 5, 24, 0.7  # asked of so many frames out of the first, in which it is clear (cosine of the turn)
 _MISFIT = 0.1  # loss of fit against the frames around, from which a skeleton has collapsed
 _LONGEST_MISFIT = 8
 _NEIGHBOURS = 12  # frames to each side whose votes must agree
@@ -58,7 +60,8 @@ def _decide_shot(
     points = [np.stack([_points(bodies, row, swap) for row, swap in opts]) for opts in options]
     turns = [np.array([raw_yaw(bodies, row, swap) for row, swap in opts]) for opts in options]
     links = [
-        _link(points[i], points[i + 1], torso, frames[i + 1] - frames[i]) + _TURN * (1 - np.cos(turns[i][:, None] - turns[i + 1]))
+        _link(points[i], points[i + 1], torso, frames[i + 1] - frames[i])
+        + _turning(turns[i][:, None] - turns[i + 1], frames[i + 1] - frames[i])
         for i in range(len(frames) - 1)
     ]
     own = [np.array([_doubt(bodies, row, torso) for row, _ in opts]) for opts in options]
@@ -116,6 +119,12 @@ def _link(a: np.ndarray, b: np.ndarray, torso: float, gap: int) -> np.ndarray:
     return (2 * mean + 50 * needless) / (1 + 0.1 * (gap - 1))
 
 
+def _turning(angle: np.ndarray, gap: int) -> np.ndarray:
+    """Cost of turning by `angle` (radians, any shape) within `gap` frames."""
+    away = np.abs((angle + np.pi) % (2 * np.pi) - np.pi)
+    return _TURN * (1 - np.cos(angle)) + _SPIN * np.maximum(away - gap * _FASTEST, 0) / (np.pi - _FASTEST)
+
+
 def _doubt(bodies: Bodies, row: int, torso: float) -> float:
     """Cost of believing a body: an unsure model, a torso shorter than usual, a mask that the segmenter does not confirm."""
     short = max(0.0, float(np.log(torso / max(bodies.torso[row], 1.0))) - 0.15)
@@ -137,7 +146,8 @@ def _votes(frames, options, path, points, bodies: Bodies, faces: np.ndarray, fac
     side = np.sin([raw_yaw(bodies, *opts[k]) for opts, k in zip(options, path)])
     vote = _VOTE * np.sign(local) * local**2 * (0.5 + 2 * side**2)  # from the side the model errs less
     vote *= np.where([_faceless(bodies, opts[k][0]) for opts, k in zip(options, path)], faceless, 1.0)
-    begin = min(5, len(frames))
+    ahead = np.abs(np.cos([raw_yaw(bodies, *opts[k]) for opts, k in zip(options[:_BEGINNING], path)]))
+    begin = np.flatnonzero(ahead > _CLEAR)[:_FIRST] if (ahead > _CLEAR).any() else np.arange(min(_FIRST, len(frames)))
     extra = []
     for i, (frame, opts, k, pts) in enumerate(zip(frames, options, path, points)):
         costs = np.zeros(len(opts))
@@ -146,8 +156,8 @@ def _votes(frames, options, path, points, bodies: Bodies, faces: np.ndarray, fac
             against = vote[i] if like_path is None else vote[i] * like_path
             costs[j] = max(0.0, -against)
             costs[j] += _face_cost(bodies, frame, opts[j], faces[frame])
-        if i < begin and len(frames) > 1:
-            costs += np.array([(1 - np.cos(raw_yaw(bodies, row, swap))) for row, swap in opts]) * _FRONT_FIRST / 2 / begin
+        if i in begin and len(frames) > 1:
+            costs += np.array([(1 - np.cos(raw_yaw(bodies, row, swap))) for row, swap in opts]) * _FRONT_FIRST / 2 / len(begin)
         extra.append(costs)
     return extra
 

@@ -31,6 +31,7 @@ _DETECT_EVERY = 24  # frames between searches for further people while somebody 
 _RETRY_EVERY = 6  # frames between searches while the skeleton does not fit its mask
 _LOST = 0.6
 _MOST = 4  # bodies followed at once
+_TRIES = 3  # squares that a photograph is looked at through
 
 _INFERENCE = """
 node {{ calculator: "ImageToTensorCalculator" input_stream: "IMAGE:image" output_stream: "TENSORS:input"
@@ -178,12 +179,12 @@ class MediaPipePose:
         seen, threads = int(state[0, 0]), int(state[0, 1])
         squares = {int(row[0]): tuple(float(v) for v in row[1:]) for row in state[1:]}
         found: list[list[Body]] = []
-        doubtful = bool(state[0, 2])
+        doubtful, alone = bool(state[0, 2]), len(frames) == 1 and seen == 0
         for picture in as_arrays(frames):
             lost = seen % _RETRY_EVERY == 0 and doubtful
             if not squares or lost or seen % _DETECT_EVERY == 0:
                 for square in self._search(picture, list(squares.values()), thorough=seen % (2 * _DETECT_EVERY) == 0):
-                    squares[threads] = square
+                    squares[threads] = self._settled(picture, square) if alone else square
                     threads += 1
             bodies, squares = self._advance(picture, squares)
             doubtful = any(fit_to_mask(b) < _LOST for b in bodies)
@@ -203,6 +204,18 @@ class MediaPipePose:
             after[thread] = following
         kept = [b for b in bodies if not any(phantom_of(other, b) for other in bodies if other is not b)]
         return kept, {b.thread: after[b.thread] for b in kept}
+
+    def _settled(self, picture: np.ndarray, square: tuple) -> tuple:
+        """The square out of which somebody in a photograph is seen best. The detector's own is a first guess, by a face or hips
+        alone; in a film the frames lead on to a better one."""
+        tried = []
+        for _ in range(_TRIES):
+            body, following = self._landmarks(picture, square, 0)
+            tried.append((body.score * fit_to_mask(body), square))
+            if not _inside(following, picture.shape):
+                break
+            square = following
+        return max(tried)[1]
 
     def _search(self, picture: np.ndarray, known: list[tuple], *, thorough: bool) -> list[tuple]:
         """Squares of people not in `known`: in the whole picture, and in square parts of a long one."""

@@ -15,7 +15,7 @@ import torch
 from vidvton.errors import VidvtonError
 from vidvton.people import facing, identity
 from vidvton.people.candidates import CHUNK, chunk_path, collect, load_seen
-from vidvton.people.cut_off import continue_legs
+from vidvton.people.cut_off import continue_arms, continue_legs
 from vidvton.people.estimators import Estimators
 from vidvton.people.identity import Bodies
 from vidvton.people.legs import exchanged, like, steady_legs
@@ -26,7 +26,7 @@ from vidvton.values import Clip, PoseTrack
 from vidvton.whole import write_arrays
 
 _BRIDGED = 12  # frames without the person that are filled in
-_VERSION = 4
+_VERSION = 5
 _PARTS = ("boxes", "keypoints", "depth", "yaw", "present", "quality", "shots")
 
 
@@ -179,7 +179,7 @@ def solve(
         present[part] = True
         wrong = first + np.flatnonzero(steady_legs(keypoints[part], seen[part], _torso(keypoints[part], seen[part])))
         keypoints[wrong], depth[wrong] = exchanged(keypoints[wrong]), exchanged(depth[wrong])
-        keypoints[part] = continue_legs(keypoints[part], boxes[part], size)
+        keypoints[part] = continue_arms(continue_legs(keypoints[part], boxes[part], size), boxes[part], size)
         keypoints[part], depth[part], boxes[part] = _smoothed(keypoints[part], depth[part], boxes[part], seen[part], there[part])
         yaw[part] = smooth_yaw(across[part], seen[part] * (belief[part] + 0.05))
         quality[part] = _quality(keypoints[part], belief[part], seen[part], size)
