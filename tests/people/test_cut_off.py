@@ -101,9 +101,19 @@ def test_arms_that_are_seen_or_would_be_stay():
     points, boxes = bust()
     boxes[0, 3] = 300
     assert np.array_equal(continue_arms(points, boxes, (300, 320)), points), "hidden behind the trunk, not cut off"
-    points[0, 13, 2] = 0.9  # an elbow that is seen: the hand may be before the chest
     boxes[0, 3] = 100
-    assert np.array_equal(continue_arms(points, boxes, (100, 320))[0, 13], points[0, 13])
+    points[0, 15, 2] = 0.9  # a hand that is seen before the chest: the elbow may be out of the picture
+    assert np.array_equal(continue_arms(points, boxes, (100, 320)), points)
+    points[0, [13, 15], 2] = 0.95, 0.1
+    out = continue_arms(points, boxes, (100, 320))
+    assert np.array_equal(out[0, 13], points[0, 13]) and out[0, 15, 1] > 130
+
+
+def test_a_guess_that_is_surer_for_a_moment_stays_one():
+    points, boxes = (np.repeat(a, 15, axis=0) for a in bust())
+    points[6:9, [13, 15], 2] = 0.8
+    out = continue_arms(points, boxes, (100, 320))
+    assert np.allclose(out[:, [13, 15], :2], out[0, [13, 15], :2], atol=20) and (out[:, 13, 1] > 90).all()
 
 
 def test_between_seen_arms_and_unseen_there_is_no_step():

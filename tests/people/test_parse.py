@@ -53,6 +53,26 @@ def test_other_tops(how):
     assert (appearance.sleeve > 1.7) == bool(how.get("long_sleeve"))
 
 
+def test_a_face_is_no_garment_in_black_and_white_either():
+    frames, pose, silhouettes, labels = clip(3, top=(40, 40, 44))
+    grey = (frames.float() * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
+    frames = grey.repeat(1, 3, 1, 1).to(torch.uint8)
+    found = parse_frames(frames, pose, silhouettes, learn_appearance(frames, pose, silhouettes)).numpy()
+    face = labels == LABEL["face"]
+    assert (found[face] == LABEL["face"]).mean() > 0.8
+    assert iou(found == LABEL["upper"], labels == LABEL["upper"]) > 0.8
+    assert iou(found == LABEL["left_arm"], labels == LABEL["left_arm"]) > 0.7
+
+
+def test_a_head_of_the_tops_colour_is_no_garment():
+    frames, pose, silhouettes, labels = clip(3)
+    head = (labels == LABEL["hair"]) | (labels == LABEL["face"])
+    for c, value in enumerate(TOP):
+        frames[:, c][torch.from_numpy(head)] = value
+    found = parse_frames(frames, pose, silhouettes, learn_appearance(frames, pose, silhouettes)).numpy()
+    assert (found[head] == LABEL["upper"]).mean() < 0.1
+
+
 @pytest.mark.parametrize("colour, name, above", [((12, 12, 16), "scarf", -4), (TOP, "upper", 80)])
 def test_what_hangs_from_a_hand_is_a_bag_or_a_cloak_by_its_colour(colour, name, above):
     frames, pose, silhouettes, labels = clip(5)

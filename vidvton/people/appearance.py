@@ -39,6 +39,7 @@ from .zones import LIMB, TORSO_LAT, TORSO_V, Body, Zones, along, body_of, grid, 
 
 _STEP = 4
 _ROUNDS = 4
+_COLOURED = 0.1  # share of a face that has skin's colours, below which it is not to be known by them
 _STRAY = 0.5  # how probable one garment is, against the other, where the other one usually is
 
 
@@ -122,10 +123,13 @@ def _seeds(samples: list[_Sample], size: tuple[int, int]) -> dict[int, np.ndarra
     """Densities of the surfaces from the places where each is almost certain."""
     skin, flat = skin_in_general(), np.ones(SIDE**3, np.float32)
     models = {BACKGROUND: _count(samples, [(s.person < 0.05).astype(np.float32) for s in samples], flat, 10), THING: flat}
-    weights = []
+    weights, faces = [], []
     for s in samples:
         bare = np.maximum(np.maximum(s.zones.face, np.maximum(*s.zones.hand)), 0.4 * s.zones.nape * (1 - s.body.back))
         weights.append((s.person > 0.8) * bare**3 * np.minimum(skin[s.bins] / 8, 1) ** 2)
+        faces.append((s.person > 0.8) * s.zones.face**3)
+    if sum(w.sum() for w in weights) < _COLOURED * sum(f.sum() for f in faces):
+        weights = faces  # black and white, or coloured light: the face itself says what skin looks like
     models[SKIN] = _count(samples, weights, skin, 30)
     likeness = models[SKIN] / (models[SKIN] + 3)
 

@@ -15,7 +15,8 @@ _INWARDS = np.deg2rad(4.0)  # the same towards the other leg: a guess likes to p
 _APART = 0.15  # torso lengths between the hips from which there is an inwards
 _CHAINS = ((23, 25, 27, (29, 31)), (24, 26, 28, (30, 32)))
 _ARMS = ((11, 13, 15, (17, 19, 21)), (12, 14, 16, (18, 20, 22)))
-_GUESSED, _FOUND = 0.2, 0.5  # scores of an elbow or a wrist up to which it is a guess, and from which it is not
+_ELBOW, _WRIST = (0.85, 0.5), (0.75, 0.3)  # scores from which such a joint is seen, and up to which it is a guess
+_STEADY = 4  # frames to each side over which the usual score counts: a guess is now surer, now less
 _BELOW = (0.35, 0.1)  # torso lengths above the picture's bottom: a joint that would hang so low begins to be, and is, cut off
 _HANG = np.deg2rad((8.0, -5.0, 30.0))  # how far off the vertical an arm hangs away from the body: usually, at least, at most
 
@@ -49,13 +50,15 @@ def continue_legs(keypoints: np.ndarray, boxes: np.ndarray, size: tuple[int, int
 def continue_arms(keypoints: np.ndarray, boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """`keypoints` [T, 33, 3] in which arms that nothing is seen of hang down, where hanging arms leave the picture at its bottom.
 
-    `boxes` and `size` as in `continue_legs`. Of a bust the model sees no arm and puts elbows and wrists, at scores near nothing,
-    before the chest or beside it. Such a joint goes where it would hang, an upper arm being UPPER_ARM torso lengths long, a
-    forearm FOREARM; a wrist behind an elbow that is no more than a guess is one too. Hanging joints get a score of at least 0.3.
+    `boxes` and `size` as in `continue_legs`. Of a bust the model sees no arm and puts elbows and wrists before the chest or
+    beside it. Where both are guesses the elbow goes to where it would hang, UPPER_ARM torso lengths below the shoulder; a
+    wrist that is one goes FOREARM below that. A hand that is seen keeps its arm. Hanging joints get a score of at least 0.3.
     """
     out = keypoints.copy()
     height = size[0]
     reached = _ramp(boxes[:, 3] / height, 1 - _EDGE[0], 1 - _EDGE[1])
+    around = np.pad(keypoints[..., 2], ((_STEADY, _STEADY), (0, 0)), mode="edge")
+    usual = np.median(np.lib.stride_tricks.sliding_window_view(around, 2 * _STEADY + 1, axis=0), axis=-1)
     for t in np.flatnonzero(reached):
         points, torso, upright = out[t], *_torso(out[t])
         if torso < 4:
@@ -65,9 +68,9 @@ def continue_arms(keypoints: np.ndarray, boxes: np.ndarray, size: tuple[int, int
             if points[shoulder, 1] >= height:
                 continue
             outwards = float(np.clip((points[shoulder, 0] - points[other, 0]) / (_APART * torso), -1, 1))
-            share, (upper, lower) = reached[t] * upright, _ramp(points[[elbow, wrist], 2], _FOUND, _GUESSED)
-            hung = _hang(points, shoulder, elbow, UPPER_ARM * torso, low, outwards, share * upper)
-            hung = _hang(points, elbow, wrist, FOREARM * torso, low, outwards, share * max(lower, hung))
+            share = reached[t] * upright * _ramp(usual[t, wrist], *_WRIST)
+            _hang(points, shoulder, elbow, UPPER_ARM * torso, low, outwards, share * _ramp(usual[t, elbow], *_ELBOW))
+            hung = _hang(points, elbow, wrist, FOREARM * torso, low, outwards, share)
             points[list(hand), :2] += points[wrist, :2] - keypoints[t, wrist, :2]
             points[list(hand), 2] *= 1 - hung
     return out
@@ -80,7 +83,7 @@ def _hang(
     on it does, and surely does); how far it went, 0-1."""
     way = points[end, :2] - points[start, :2]
     own = np.arctan2(way[0] * np.sign(outwards), max(float(way[1]), 0.2 * length))
-    lean = outwards * np.clip(_HANG[0] + (own - _HANG[0]) * min(float(points[end, 2]) / _FOUND, 1), *_HANG[1:])
+    lean = outwards * np.clip(_HANG[0] + (own - _HANG[0]) * min(float(points[end, 2]) / _SEEN, 1), *_HANG[1:])
     hanging = points[start, :2] + length * np.array([np.sin(lean), np.cos(lean)])
     share = share * float(_ramp(hanging[1], *low))
     if share:

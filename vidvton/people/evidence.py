@@ -13,6 +13,8 @@ BACKGROUND, SKIN, HAIR, UPPER, LOWER, SHOE, THING = range(7)
 SURFACES = 7
 _ELSEWHERE = 0.03
 _UNSEEN, _WELL = 0.05, 0.3  # share of the place of a limb seen most, up to which one counts as unseen, from which as seen well
+_TOP = 0.22, 0.35  # torso lengths from the top to the face where it begins to be, and is, in the picture
+_HEAD = np.float32(0.97)  # how much less a garment is probable on a head
 _CARRIED = 0.25  # how probable a thing, or a cloak, is below a hand and off the trunk, against a body part's one
 
 
@@ -99,8 +101,22 @@ def spread(places: Places, zones: Zones, body: Body) -> np.ndarray:
             plane += np.take(table[:, c], bins) * field
     for c in (THING, UPPER):  # a bag, or a cloak's hem: their colours tell
         out[c] += np.float32(_CARRIED) * zones.carried * (1 - zones.torso)
+    bare = 1 - _undressed(zones, body)
+    for c in (UPPER, LOWER, SHOE):
+        out[c] *= bare
     out /= out.sum(axis=0)
     return out
+
+
+def _undressed(zones: Zones, body: Body) -> np.ndarray | np.float32:
+    """[h, w] 0-1: how surely no garment is here whatever its colours: on a face all but entirely, on a head less so, as far as
+    they are in the picture."""
+    if body.face is None:
+        return np.float32(0)
+    inside = np.float32(np.clip((body.face[1] / body.unit - _TOP[0]) / (_TOP[1] - _TOP[0]), 0, 1))
+    face = np.clip((zones.face - np.float32(0.25)) * 2, 0, 1)
+    head = _HEAD * np.clip((zones.head * (1 - np.maximum(*zones.arm)) - np.float32(0.5)) * 2, 0, 1)
+    return inside * np.maximum(face, head)
 
 
 def relearn(zones: list[Zones], bodies: list[Body], posteriors: list[np.ndarray], *, trust: float) -> Places:
