@@ -43,7 +43,8 @@ def test_facts_of_the_shot(drawn):
 
 
 @pytest.mark.parametrize(
-    "how", [{"long_sleeve": True}, {"top": (235, 232, 228)}, {"top": (70, 20, 30)}, {"top": (215, 205, 170)}]
+    "how",
+    [{"long_sleeve": True}, {"top": (235, 232, 228)}, {"top": (70, 20, 30)}, {"top": (215, 205, 170)}, {"top": (205, 160, 140)}],
 )
 def test_other_tops(how):
     frames, pose, silhouettes, labels = clip(3, **how)

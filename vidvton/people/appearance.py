@@ -302,7 +302,7 @@ def _is_bare(models: dict[int, np.ndarray]) -> bool:
     """Whether the chest is as bare as the face and hands: the same colours, and mostly skin's."""
     likely = np.minimum(skin_in_general() / 8, 1)
     share = float((models[UPPER] * likely).sum() / models[UPPER].sum())
-    return overlap(models[SKIN], models[UPPER]) > 0.68 and share > 0.5
+    return overlap(models[SKIN], models[UPPER]) > 0.88 and share > 0.5
 
 
 def _head_share(samples: list[_Sample], size: tuple[int, int]) -> float:
