@@ -123,11 +123,20 @@ def test_mediapipe_looks_at_a_photograph_out_of_a_better_square():
 
     first = [pose.follow(clip_of([picture] * n).frames)[0][0][0] for n in (1, 2)]
     assert fit_to_mask(first[0]) > fit_to_mask(first[1]) + 0.03
-    (found,) = pose._search(picture, [], thorough=False)
+    (found,) = pose._search(picture, [], [(0, 0, 512, 600)])
     assert worth(pose._settled(picture, found)) > worth(found) + 0.03
     for turned in (0.6, -0.6):
         square = (*found[:3], found[3] + turned)
         assert worth(pose._settled(picture, square)) >= worth(square)
+
+
+def test_mediapipe_finds_somebody_smaller_in_a_photograph_too():
+    picture = np.full((600, 1000, 3), 150, np.uint8)
+    large, small = hopper(600), hopper(300)
+    picture[:, : large.shape[1]] = large
+    picture[300:, -small.shape[1] :] = small
+    bodies = MediaPipePose().follow(clip_of([picture]).frames)[0][0]
+    assert sorted(round(b.keypoints[0, 0] / 100) for b in bodies) == [3, 9]
 
 
 def test_mediapipe_keypoints_scale_with_the_picture():

@@ -40,6 +40,18 @@ def test_left_and_right_do_not_follow_the_models_changes_of_mind():
     assert track.yaw.abs().max() < 0.2
 
 
+def test_two_heads_are_two_people_and_each_keeps_its_own():
+    left, right = standing(centre=(95, 60)), standing(centre=(125, 60))
+    both = np.maximum(left.mask, right.mask)  # so near each other the model takes both for one
+    pair = [replace(left, mask=both), replace(right, mask=both, thread=1)]
+    for who, head, other in (("1", 95, 125), ("2", 125, 95)):
+        track, outline = track_clip(numbered_clip(8), estimators=scripted(lambda n, back: pair, both), who=who)
+        assert np.abs(track.keypoints[:, 0, 0].numpy() - head).max() < 3
+        mask = outline.cut(4, (0, 0, SIZE[1], SIZE[0]), SIZE)
+        y = int(left.keypoints[0, 1])
+        assert mask[y, head] > 200 and mask[y, other] < 60 and mask[110, 110] > 200
+
+
 def test_the_side_is_put_to_the_vote_of_the_shot():
     mostly_back = lambda n, back: [standing() if n % 9 == 4 else flipped(standing())]  # noqa: E731
     track, _ = follow(mostly_back, 60)

@@ -15,6 +15,7 @@ from vidvton.people.skeleton import BONES, LEFT_RIGHT_SWAP
 MAIN_JOINTS = (11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28)
 _LEAST_TORSO = 0.08  # of the frame's height: shorter bodies are phantoms on shoes and bags
 _PART, _AS_LARGE = 0.2, 0.1  # of a new shot's frames, and of the usual weight, that somebody unlike has to fill
+_HEADS = 0.4  # torso lengths between two heads from which they are two people's
 _GAP = 20  # frames over which a person may be out of sight and still be linked by position
 
 
@@ -160,6 +161,9 @@ def _shared(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _one_person(bodies: Bodies, torso: np.ndarray, a: int, b: int) -> bool:
+    heads = bodies.keypoints[[a, b], :11, :2].mean(1)
+    if np.linalg.norm(heads[0] - heads[1]) > _HEADS * max(torso[a], torso[b]):
+        return False  # busts side by side: of the rest the models only guess
     if apart(bodies.keypoints[a], bodies.keypoints[b], max(torso[a], torso[b])) < 0.45:
         return True
     if bodies.back[a] == bodies.back[b]:

@@ -31,6 +31,7 @@ _DETECT_EVERY = 24  # frames between searches for further people while somebody 
 _RETRY_EVERY = 6  # frames between searches while the skeleton does not fit its mask
 _LOST = 0.6
 _MOST = 4  # bodies followed at once
+_PART = 0.62  # of a photograph's longer side, that a part of it has which is looked through
 _TRIES = 3  # squares that a photograph is looked at through
 
 _INFERENCE = """
@@ -183,7 +184,8 @@ class MediaPipePose:
         for picture in as_arrays(frames):
             lost = seen % _RETRY_EVERY == 0 and doubtful
             if not squares or lost or seen % _DETECT_EVERY == 0:
-                for square in self._search(picture, list(squares.values()), thorough=seen % (2 * _DETECT_EVERY) == 0):
+                parts = _parts(picture.shape, everywhere=alone, long=seen % (2 * _DETECT_EVERY) == 0)
+                for square in self._search(picture, list(squares.values()), parts):
                     squares[threads] = self._settled(picture, square) if alone else square
                     threads += 1
             bodies, squares = self._advance(picture, squares)
@@ -217,15 +219,9 @@ class MediaPipePose:
             square = following
         return max(tried)[1]
 
-    def _search(self, picture: np.ndarray, known: list[tuple], *, thorough: bool) -> list[tuple]:
-        """Squares of people not in `known`: in the whole picture, and in square parts of a long one."""
-        height, width = picture.shape[:2]
+    def _search(self, picture: np.ndarray, known: list[tuple], parts: list[tuple[int, int, int, int]]) -> list[tuple]:
+        """Squares of people not in `known`, looked for in `parts` (xyxy) of the picture."""
         fresh: list[tuple] = []
-        parts = [(0, 0, width, height)]
-        if thorough and max(height, width) > 1.3 * min(height, width):
-            side = min(height, width)
-            for start in np.linspace(0, max(height, width) - side, 3).astype(int):
-                parts.append((start, 0, start + side, side) if width > height else (0, start, side, start + side))
         for x0, y0, x1, y1 in parts:
             for found in self._detector.detections(_shrunk(picture[y0:y1, x0:x1], 224)):
                 points = [(x0 + k.x * (x1 - x0), y0 + k.y * (y1 - y0)) for k in found.location_data.relative_keypoints[:2]]
@@ -270,6 +266,22 @@ class MediaPipePose:
             thread=thread,
         )
         return body, _square(points[33], points[34])
+
+
+def _parts(shape: tuple[int, ...], *, everywhere: bool, long: bool) -> list[tuple[int, int, int, int]]:
+    """(x0, y0, x1, y1) of what is looked through for people: the whole picture, and as the detector sees little but the foremost,
+    squares of it where it is `long`; or, `everywhere`, nine parts that overlap."""
+    height, width = shape[:2]
+    parts = [(0, 0, width, height)]
+    short, most = min(height, width), max(height, width)
+    if everywhere:
+        wide, high = (min(round(_PART * most), side) for side in (width, height))
+        places = ((x, y) for y in np.linspace(0, height - high, 3) for x in np.linspace(0, width - wide, 3))
+        parts += list(dict.fromkeys((int(x), int(y), int(x) + wide, int(y) + high) for x, y in places))
+    elif long and most > 1.3 * short:
+        for start in np.linspace(0, most - short, 3).astype(int):
+            parts.append((start, 0, start + short, short) if width > height else (0, start, short, start + short))
+    return parts
 
 
 def _coverage(image: object) -> np.ndarray:

@@ -6,7 +6,7 @@ import shutil
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -166,8 +166,24 @@ class _Maker:
         extra = (second > 127) & near
         if others:
             second = np.where(foreign > np.maximum(own, 64), 0, second).astype(np.uint8)
+            second[self._heads(others, rows, grid, size)] = 0
             extra &= second > 127
         return np.where(_around(own, extra), second, 0).astype(np.uint8)
+
+    def _heads(self, others: list[int], rows: Sequence[int], grid: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        """[h, w] bool: the heads of the bodies `others`, but not that of `rows`."""
+
+        def discs(bodies: Sequence[int]) -> np.ndarray:
+            canvas = np.zeros(size, np.uint8)
+            for row in bodies:
+                points = self._bodies.keypoints[row, :11]
+                middle, half = points[:, :2].mean(0), np.ptp(points[:, :2], axis=0).max() / 2
+                if points[:, 2].min() > 0.5:
+                    x, y = (middle - grid[:, 2]) / grid[[0, 1], [0, 1]]
+                    cv2.circle(canvas, (int(x), int(y)), max(1, int(1.1 * half / grid[0, 0])), 1, -1)
+            return canvas > 0
+
+        return discs(others) & ~discs(rows)
 
     def _near_bones(self, index: int, grid: np.ndarray, size: tuple[int, int], crowded: bool) -> np.ndarray:
         """[h, w] bool: within reach of the skeleton: a torso's length from trunk and legs, where a skirt or a cape may be."""
