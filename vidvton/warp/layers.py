@@ -221,7 +221,7 @@ def panel_layer(
     allow = _allowed(m, dressing, labels, across, station, arms) * step_between(across, 1.10, 1.0) * reach
     allow *= step_between(station, hem + 0.30, hem + 0.18)
     rim = soften(cv2.dilate(old.astype(np.uint8), np.ones((3, 3))))
-    cover = _domain(m, hem, dressing.sleeve_ends, labels, across, station, arms) * rim
+    cover = _domain(m, hem, dressing.sleeve_ends, labels, across, station, arms) * rim * np.minimum(2 * reach, 1)
     if m.part == Part.TORSO:
         beside = _off_bare_arms(dressing, across, station, arms)
         if dressing.tucked:
