@@ -13,6 +13,7 @@ from vidvton.values import LANDMARKS, Garment, Layout, Part
 from vidvton.warp.body import COLUMN, BodyMeasure, measure_frame
 from vidvton.warp.drape import enlarge, map_panel
 from vidvton.warp.fit import fit_panels
+from vidvton.warp.layers import Canvas, panel_layer
 from vidvton.warp.lock import LARGEST_SHIFT
 from vidvton.warp.outfit import fit_outfit
 from vidvton.warp.panels import panels_for
@@ -221,6 +222,24 @@ def test_cloth_that_is_shifted_far_is_not_read_off_its_edge(standing):
     before, after = plain.read[row, inside, 0], shifted.read[row, inside, 0]
     assert (after - before).max() > 8 and (np.diff(after) > 0.15 * np.diff(before).min()).all()
     assert abs(after[0] - before[0]) < 9 and abs(after[-1] - before[-1]) < 9
+
+
+def test_where_a_panels_map_ends_its_cloth_ends_over_old_cloth_too(standing):
+    frames, labels, points, yaw, body = standing
+    outfit = fit_outfit((tee(),), body, learn_albedo(frames[:1], labels[:1]), points, np.zeros((len(points), 33)), yaw)
+    wear, old = outfit.wears[0], np.isin(labels[2], [LABEL["upper"]])
+    whole = map_panel(wear.fitted[0], 2, 0.0, (SIZE[0] // 4, SIZE[1] // 4), step=4.0)
+    ends = replace(whole, reach=whole.reach * (np.arange(SIZE[1] // 4) < 45))
+    canvas, row = Canvas((0, 0), (1.0, 1.0), SIZE), int(points[2, 11, 1] + 0.6 * UNIT)
+    seen = []
+    for m in (whole, ends):
+        layer = panel_layer(m, wear.fitted[0].panel.hem, wear.dressing, labels[2], old, None, [], canvas, 4.0)
+        alpha = np.zeros(SIZE, np.float32)
+        y, x = layer.corner
+        alpha[y : y + layer.alpha.shape[0], x : x + layer.alpha.shape[1]] = layer.alpha
+        seen.append(alpha[row])
+    assert seen[0][150:200].min() > 0.9
+    assert seen[1][150:170].min() > 0.9 and seen[1][190:].max() == 0
 
 
 def test_the_cloth_follows_the_old_cloths_motion(standing):
