@@ -22,7 +22,7 @@ from vidvton.frames import as_arrays
 from vidvton.people.estimators import STATE_WIDTH, Body, Estimators
 from vidvton.people.hush import hush
 from vidvton.people.pictures import shrink
-from vidvton.people.plausible import fit_to_mask, phantom_of
+from vidvton.people.plausible import fit_to_mask, phantom_of, piece_of
 
 _SIDE = 256
 _MARGIN = 1.25  # of the square around a body, as in MediaPipe's PoseLandmarksToRoi
@@ -189,6 +189,8 @@ class MediaPipePose:
                     squares[threads] = self._settled(picture, square) if alone else square
                     threads += 1
             bodies, squares = self._advance(picture, squares)
+            if alone:  # looked for everywhere, people are found in faces and patterns
+                bodies = [b for b in bodies if not any(piece_of(other, b) for other in bodies if other is not b)]
             doubtful = any(fit_to_mask(b) < _LOST for b in bodies)
             found.append(bodies)
             seen += 1

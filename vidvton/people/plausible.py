@@ -13,6 +13,7 @@ from vidvton.people.estimators import Body
 from vidvton.people.pictures import shrink
 
 _SIDE = 64
+_MUCH_SMALLER = 0.6  # torso against torso
 _LIMBS = ((11, 13), (13, 15), (12, 14), (14, 16), (23, 25), (25, 27), (24, 26), (26, 28), (11, 12), (23, 24), (11, 23), (12, 24))
 
 
@@ -24,6 +25,22 @@ def phantom_of(real: Body, body: Body) -> bool:
     inside = max(wide, 0) * max(high, 0) > 0.85 * size[0] * size[1]
     smaller = size.max() < 0.85 * (boxes[0][2:] - boxes[0][:2]).max()
     return bool(inside and smaller and fit_to_mask(body) < fit_to_mask(real) - 0.08)
+
+
+def piece_of(real: Body, body: Body) -> bool:
+    """Whether `body` is much smaller than `real` and has head and trunk within its mask: a face or a pattern taken for a person,
+    however well its bones explain what it took for one."""
+    lengths, middles = [], []
+    for b in (real, body):
+        trunk = b.keypoints[[11, 12, 23, 24], :2]
+        lengths.append(np.linalg.norm(trunk[:2].mean(0) - trunk[2:].mean(0)))
+        middles.append((b.keypoints[:11, :2].mean(0), trunk.mean(0)))
+    if lengths[1] > _MUCH_SMALLER * lengths[0]:
+        return False
+    back = cv2.invertAffineTransform(real.to_frame.astype(np.float64))
+    places = np.floor(np.array(middles[1]) @ back[:, :2].T + back[:, 2]).astype(int)
+    inside = (places >= 0).all() and (places < real.mask.shape[::-1]).all()
+    return bool(inside and (real.mask[places[:, 1], places[:, 0]] > 127).all())
 
 
 def fit_to_mask(body: Body) -> float:

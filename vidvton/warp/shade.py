@@ -22,6 +22,7 @@ BROAD = 5.0  # working pixels over which the light from black cloth is averaged
 STARK = 0.25  # difference of brightness between two dyes that makes a stripe
 SPARSE, CROWDED = 21, 0.4  # working pixels around a pixel, and the share of stripes among them from which it is not read
 ALIKE, ENOUGH = 15.0, 100  # hues nearer than this are one skin; pixels of which a colour may be read
+MANY = 0.3  # skin of arms, against the head's, from which it speaks for itself
 STRANGE = 20.0  # farther than this from every cluster a pixel is print, not shadow
 _SKIN = BARE_ARM | np.isin(np.arange(256), [10, 16, 17])
 GROUPS = (UPPER, LOWER, _SKIN)
@@ -78,7 +79,8 @@ def learn_albedo(frames: np.ndarray, labels: np.ndarray) -> Albedo:
 def _skin(frames: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """[2, 3] float32 0-1: the usual colour of the skin of the arms and of the legs; NaN where no skin is seen.
 
-    What is taken for a hand may be a bag: of the arms those pixels count that are of the face's hue."""
+    What is taken for a hand may be a bag: of the arms those pixels count that are of the face's hue. Where they are few against
+    the face's, it has a say."""
     core = np.stack([cv2.erode(_SKIN[m].astype(np.uint8), np.ones((3, 3))) > 0 for m in labels])
     head, arms, legs = (np.isin(labels, names) for names in ((10, 13), (14, 15), (16, 17)))
     tones = []
@@ -88,8 +90,9 @@ def _skin(frames: np.ndarray, labels: np.ndarray) -> np.ndarray:
     if np.isfinite(face).all() and (core & arms).any():
         of_arms = frames[core & arms]
         alike = np.linalg.norm(_dye(of_arms)[:, 1:] - _dye(face)[1:], axis=1) < ALIKE
-        if alike.sum() > ENOUGH:
-            either = np.median(of_arms[alike], axis=0)
+        if alike.sum() > ENOUGH:  # a hand or two may be in the shade
+            sure = min(alike.sum() / (MANY * head.sum()), 1.0)
+            either = face + sure * (np.median(of_arms[alike], axis=0) - face)
     pair = [either if np.isfinite(either).all() else legs, legs if np.isfinite(legs).all() else either]
     return np.stack(pair).astype(np.float32) / 255
 
