@@ -11,7 +11,7 @@ from scripted_people import clip_of, hopper, numbered_clip, scripted, standing
 
 from vidvton.frames import from_arrays
 from vidvton.people.mediapipe_pose import MediaPipePose, mediapipe_estimators
-from vidvton.people.plausible import fit_to_mask
+from vidvton.people.plausible import fit_to_mask, piece_of
 
 
 def scripted_backend():
@@ -137,6 +137,14 @@ def test_mediapipe_finds_somebody_smaller_in_a_photograph_too():
     picture[300:, -small.shape[1] :] = small
     bodies = MediaPipePose().follow(clip_of([picture]).frames)[0][0]
     assert sorted(round(b.keypoints[0, 0] / 100) for b in bodies) == [3, 9]
+
+
+def test_a_small_body_within_a_large_ones_mask_is_a_piece_of_it():
+    real = standing(unit=90, centre=(120, 80))
+    assert piece_of(real, standing(unit=30, centre=(120, 100)))
+    assert not piece_of(real, standing(unit=70, centre=(120, 100))), "somebody before them"
+    assert not piece_of(real, standing(unit=30, centre=(30, 100))), "somebody farther off"
+    assert not piece_of(standing(unit=30, centre=(120, 100)), real)
 
 
 def test_mediapipe_keypoints_scale_with_the_picture():

@@ -224,6 +224,31 @@ def test_cloth_that_is_shifted_far_is_not_read_off_its_edge(standing):
     assert abs(after[0] - before[0]) < 9 and abs(after[-1] - before[-1]) < 9
 
 
+def test_an_arm_that_is_hardly_seen_is_behind_the_trunk(standing):
+    _, _, points, _, body = standing
+    depth = np.zeros((len(points), 33))
+    depth[:, [13, 15, 14, 16]] = -30.0
+    doubtful = points.copy()
+    doubtful[:, 15, 2] = 0.2
+    doubtful[3, 16, 2] = 0.2  # the other for a moment
+    near = {f.panel.part: f.near for f in fit_panels(panels_for(tee(), body), body, doubtful, depth, np.zeros(len(points)))}
+    assert (near[Part.LEFT_SLEEVE] > 0).all() and (near[Part.RIGHT_SLEEVE] < 0).all()
+
+
+def test_skin_of_a_hand_in_the_shade_has_only_a_say():
+    frames, labels, _ = scene(2, long_sleeve=True)
+    face = np.median(frames[labels == LABEL["face"]], axis=0)
+    labels[labels == LABEL["right_arm"]] = 0
+    hand = labels == LABEL["left_arm"]
+    frames[hand] = frames[hand] * 0.4
+    assert (learn_albedo(frames, labels).skin[0] * 255 > 0.6 * face).all()
+    frames, labels, _ = scene(2)
+    for name in ("left_arm", "right_arm"):
+        frames[labels == LABEL[name]] = frames[labels == LABEL[name]] * 0.7
+    many = learn_albedo(frames, labels).skin[0] * 255
+    assert (many < 0.8 * face).all(), "bare arms speak for themselves"
+
+
 def test_where_a_panels_map_ends_its_cloth_ends_over_old_cloth_too(standing):
     frames, labels, points, yaw, body = standing
     outfit = fit_outfit((tee(),), body, learn_albedo(frames[:1], labels[:1]), points, np.zeros((len(points), 33)), yaw)

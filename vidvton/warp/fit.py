@@ -20,6 +20,7 @@ SIDES = np.array([-1.0, 0.0, 1.0])
 WIDE = np.linspace(-1.3, 1.3, 14)  # the dense lattice reaches beyond the outlines, so that it can be read on them
 STRETCH = 1.6  # how much wider than its cut a skirt gets over legs that stand apart
 TAPER = 0.6  # limb stations past the old sleeve's end over which a longer one narrows to the arm
+UNSEEN, STEADY = 0.4, 4  # score of an elbow or wrist, usual over frames to each side, under which an arm is hardly seen
 ASPECT = 0.35  # half a panel's width against a station, for the spline's own plane
 
 
@@ -54,16 +55,21 @@ def fit_panels(
         dense = np.linspace(low, high, int(np.clip(np.ceil((high - low) / 0.06), 8, 48)))
         plane = np.stack(np.meshgrid(controls, SIDES * ASPECT, indexing="ij"), -1).reshape(-1, 2)
         query = np.stack(np.meshgrid(dense, WIDE * ASPECT, indexing="ij"), -1).reshape(-1, 2)
-        fitted.append(FittedPanel(panel, controls, np.stack(rows), _nearness(panel.part, depth), tps_basis(plane, query), dense))
+        fitted.append(
+            FittedPanel(panel, controls, np.stack(rows), _nearness(panel.part, keypoints, depth), tps_basis(plane, query), dense)
+        )
     return tuple(fitted)
 
 
-def _nearness(part: Part, depth: np.ndarray) -> np.ndarray:
-    """Depth of a part against the trunk, in pixels: negative is in front of it."""
+def _nearness(part: Part, keypoints: np.ndarray, depth: np.ndarray) -> np.ndarray:
+    """Depth of a part against the trunk, in pixels: negative is in front of it. An arm that is hardly seen is behind it."""
     trunk = depth[:, [11, 12, 23, 24]].mean(1)
     if part in (Part.LEFT_SLEEVE, Part.RIGHT_SLEEVE):
         shoulder, elbow, wrist = ARMS[0 if part == Part.LEFT_SLEEVE else 1]
-        return (depth[:, shoulder] + 2 * depth[:, elbow] + depth[:, wrist]) / 4 - trunk
+        near = (depth[:, shoulder] + 2 * depth[:, elbow] + depth[:, wrist]) / 4 - trunk
+        padded = np.pad(keypoints[:, [elbow, wrist], 2].min(1), STEADY, mode="edge")
+        usual = np.median(np.lib.stride_tricks.sliding_window_view(padded, 2 * STEADY + 1), axis=-1)
+        return np.where(usual < UNSEEN, np.abs(near) + 1, near)
     if part in (Part.LEFT_LEG, Part.RIGHT_LEG):
         return depth[:, list(LEGS[0 if part == Part.LEFT_LEG else 1])].mean(1) - trunk
     return np.zeros(len(depth))
