@@ -44,7 +44,7 @@ def test_two_heads_are_two_people_and_each_keeps_its_own():
     left, right = standing(centre=(95, 60)), standing(centre=(125, 60))
     both = np.maximum(left.mask, right.mask)  # so near each other the model takes both for one
     pair = [replace(left, mask=both), replace(right, mask=both, thread=1)]
-    for who, head, other in (("1", 95, 125), ("2", 125, 95)):
+    for who, head, other in (("1", 95, 125), ("2", 125, 95), ("98,24", 95, 125), ("122,24", 125, 95)):
         track, outline = track_clip(numbered_clip(8), estimators=scripted(lambda n, back: pair, both), who=who)
         assert np.abs(track.keypoints[:, 0, 0].numpy() - head).max() < 3
         mask = outline.cut(4, (0, 0, SIZE[1], SIZE[0]), SIZE)

@@ -40,6 +40,7 @@ from .zones import LIMB, TORSO_LAT, TORSO_V, Body, Zones, along, body_of, grid, 
 _STEP = 4
 _ROUNDS = 4
 _COLOURED = 0.1  # share of a face that has skin's colours, below which it is not to be known by them
+_BARE = 0.88  # overlap of the chest's colours with the skin's: a beige jumper reaches 0.84
 _STRAY = 0.5  # how probable one garment is, against the other, where the other one usually is
 
 
@@ -302,7 +303,7 @@ def _is_bare(models: dict[int, np.ndarray]) -> bool:
     """Whether the chest is as bare as the face and hands: the same colours, and mostly skin's."""
     likely = np.minimum(skin_in_general() / 8, 1)
     share = float((models[UPPER] * likely).sum() / models[UPPER].sum())
-    return overlap(models[SKIN], models[UPPER]) > 0.88 and share > 0.5
+    return overlap(models[SKIN], models[UPPER]) > _BARE and share > 0.5
 
 
 def _head_share(samples: list[_Sample], size: tuple[int, int]) -> float:

@@ -284,7 +284,8 @@ def _pointed(people: list[Person], bodies: Bodies, point: tuple[float, ...]) -> 
 
 
 def _distance_to_bones(keypoints: np.ndarray, x: float, y: float) -> float:
-    a = np.array([keypoints[i, :2] for i, _ in BONES])
-    b = np.array([keypoints[j, :2] for _, j in BONES])
+    head, neck = keypoints[:11, :2].mean(0), keypoints[11:13, :2].mean(0)
+    a = np.array([keypoints[i, :2] for i, _ in BONES] + [head])
+    b = np.array([keypoints[j, :2] for _, j in BONES] + [neck])
     along = np.clip(((np.array([x, y]) - a) * (b - a)).sum(1) / np.maximum(((b - a) ** 2).sum(1), 1e-6), 0, 1)
     return float(np.linalg.norm(a + along[:, None] * (b - a) - (x, y), axis=1).min())
