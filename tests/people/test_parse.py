@@ -16,7 +16,9 @@ from PIL import Image
 from vidvton.errors import MisuseError
 from vidvton.frames import from_arrays
 from vidvton.people.appearance import Appearance, learn_appearance
+from vidvton.people.evidence import SURFACES, UPPER, loose_pieces
 from vidvton.people.parse import parse_frames
+from vidvton.people.zones import body_of, grid, zones_of
 
 LEAST = {"upper": 0.9, "pants": 0.9, "face": 0.8, "hair": 0.75, "torso_skin": 0.6, "left_arm": 0.8, "right_arm": 0.8,
          "left_shoe": 0.8, "right_shoe": 0.8}  # fmt: skip
@@ -63,6 +65,15 @@ def test_a_face_is_no_garment_in_black_and_white_either(top):
     face = labels == LABEL["face"]
     assert (found[face] == LABEL["face"]).mean() > 0.8
     assert iou(found == LABEL["upper"], labels == LABEL["upper"]) > 0.75
+
+
+@pytest.mark.parametrize("height, loose", [(64, False), (320, True)])
+def test_cloth_beside_a_neck_need_not_hang_on_a_trunk_that_is_out_of_the_picture(height, loose):
+    body = body_of(joints(78.0, (120, 70)), 0.0, np.array([60.0, 10, 180, 300]))
+    zones = zones_of(body, grid((height, 240), 4))
+    soft = np.zeros((SURFACES, *zones.v.shape), np.float32)
+    soft[UPPER, 13:15, 40:50] = 1
+    assert (UPPER in [c for c, _ in loose_pieces(soft, zones, head=True)]) == loose
 
 
 def test_a_head_of_the_tops_colour_is_no_garment():

@@ -15,6 +15,7 @@ _ELSEWHERE = 0.03
 _UNSEEN, _WELL = 0.05, 0.3  # share of the place of a limb seen most, up to which one counts as unseen, from which as seen well
 _TOP = 0.22, 0.35  # torso lengths from the top to the face where it begins to be, and is, in the picture
 _HEAD = np.float32(0.97)  # how much less a garment is probable on a head
+_SHOULDERS = 0.1  # station of the trunk that a picture must reach for a garment to have to hang together with it
 _CARRIED = 0.25  # how probable a thing, or a cloak, is below a hand and off the trunk, against a body part's one
 
 
@@ -227,6 +228,8 @@ def loose_pieces(soft: np.ndarray, zones: Zones, *, head: bool) -> list[tuple[in
     )
     # An arm may part the hips in two: of a lower garment a small piece is kept too where most of it is on the body.
     parting = {LOWER: arms > 0.5}
+    if zones.v.max() < _SHOULDERS:
+        roots = tuple(part for part in roots if part[0] != UPPER)  # of a head alone in the picture the trunk is below it
     pieces = [(c, loose) for c, root in roots if (loose := _unrooted(soft[c], root, parting.get(c))) is not None]
     if (inside := _inside_upper(soft)) is not None:
         pieces.append((THING, inside))
