@@ -106,15 +106,18 @@ def _png(blob: bytes) -> np.ndarray:
     return cv2.imdecode(np.frombuffer(blob, np.uint8), cv2.IMREAD_UNCHANGED)
 
 
-def analyse_clip(source: ClipSource, size: tuple[int, int], work: Path, *, who: str = "largest") -> Iterator[Progress]:
-    """Analyses a clip into `work`; what is there already is not done again. `size` is the source's (height, width).
+def analyse_clip(
+    source: ClipSource, size: tuple[int, int], work: Path, *, who: str = "largest", name: object = "the clip"
+) -> Iterator[Progress]:
+    """Analyses a clip into `work`; what is there already is not done again. `size` is the source's (height, width), `name` what
+    errors call it.
 
     Raises what `people.track.analyse` raises.
     """
     work.mkdir(parents=True, exist_ok=True)
     _forget_other_versions(work)
     cv2.setNumThreads(1)  # two threads of ours do the work: a third that waits for pieces of a picture only burns time
-    yield from analyse(lambda: source(0), work, who=who)
+    yield from analyse(lambda: source(0), work, who=who, name=name)
     track = load_track(work)
     crops = plan_crops(track, size)
     shots = _shots(track)

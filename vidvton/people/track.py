@@ -37,13 +37,14 @@ def analyse(
     who: str = "largest",
     estimators: Estimators | None = None,
     total: int | None = None,
+    name: object = "the clip",
 ) -> Iterator[Progress]:
     """Follows one person through a clip of any length; yields progress, and when it ends `load_track(work)` and
     `Silhouettes(work)` are there.
 
     `clips()` starts the clip from the beginning as consecutive pieces; `work` is a folder for this clip alone, in which a killed
     run is taken up again; `who` is 'largest', a number counted from the left, or 'x,y', a pixel of the source; `total` is the
-    number of frames where known.
+    number of frames where known; `name` is what errors call the clip.
 
     Raises:
         MisuseError: `who` is no such word or names nobody.
@@ -69,7 +70,8 @@ def analyse(
     shots = np.cumsum(cuts)
     chosen = _choose(bodies, shots, who, size)
     if not chosen:
-        raise VidvtonError(f"nobody was found in any of the {frames} frames; expected a clip that shows a person")
+        where = "it" if frames == 1 else f"any of its {frames} frames"
+        raise VidvtonError(f"{name}: nobody was found in {where}; give a picture or clip that shows a person")
     decisions = facing.decide(chosen, bodies, shots, faces)
     track = solve(decisions, chosen, bodies, shots, size)
     yield Progress("solve", frames, frames)

@@ -43,17 +43,19 @@ Task = tuple[int, np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]
 @dataclass(frozen=True)
 class Film:
     """A clip to be read again and again: `clips(start)` gives consecutive pieces from a frame on; `size` (height, width) in
-    pixels, `rate` frames/s."""
+    pixels, `rate` frames/s, `name` what errors call it."""
 
     clips: Callable[[int], Iterator[Clip]]
     size: tuple[int, int]
     rate: float
+    name: object = "the clip"
 
 
 def film_of(source: Path, limits: Limits) -> Film:
     """The film in file or folder `source`."""
     info = open_clip(source, limits=limits).info
-    return Film(lambda start: open_clip(source, limits=limits).clips(PIECE, start=start), info.size, float(info.rate) or 25.0)
+    clips = lambda start: open_clip(source, limits=limits).clips(PIECE, start=start)  # noqa: E731
+    return Film(clips, info.size, float(info.rate) or 25.0, source)
 
 
 class DiffusionEngine:
@@ -89,7 +91,7 @@ class DiffusionEngine:
     def prepare_conditions(self) -> Iterator[Progress | Note]:
         """All of `prepare` but the sampling."""
         film = self._film
-        yield from analyse_clip(film.clips, film.size, self._work, who=self._settings.who)
+        yield from analyse_clip(film.clips, film.size, self._work, who=self._settings.who, name=film.name)
         analysis, outfits = load_analysis(self._work, film.size, rate=film.rate), Outfits()
         yield from fit_all(analysis, self._garments, outfits)
         categories = {g.category for g in self._garments}

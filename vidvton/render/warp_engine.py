@@ -39,7 +39,7 @@ class WarpEngine:
     def prepare(self) -> Iterator[Progress | Note]:
         info = open_clip(self._source, limits=self._limits).info
         rate = float(info.rate) or 25.0
-        yield from analyse_clip(self._clips, info.size, self._work, who=self._settings.who)
+        yield from analyse_clip(self._clips, info.size, self._work, who=self._settings.who, name=self._source)
         self._analysis = load_analysis(self._work, info.size, rate=rate)
         count = len(self._analysis.track)
         for shot in self._analysis.shots:
