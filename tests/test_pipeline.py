@@ -54,7 +54,7 @@ def seen(monkeypatch):
 
     monkeypatch.setattr("vidvton.people.mediapipe_pose.mediapipe_estimators", lambda: scripted(script))
     understood = prepare_garment(top("tee", colour=(190, 40, 50)).tensor, category="upper")  # takes seconds: once is enough
-    monkeypatch.setattr("vidvton.pipeline.prepare_garment", lambda picture, category: understood)
+    monkeypatch.setattr("vidvton.pipeline.prepare_any_garment", lambda picture, category: understood)
 
 
 def test_frames_of_any_kind_come_back_dressed_the_same_every_time(folder, frames, seen):

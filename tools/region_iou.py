@@ -14,9 +14,9 @@ import numpy as np
 import torch
 
 from vidvton.analysis import analyse_clip, load_analysis
+from vidvton.crops import placed
 from vidvton.media.reader import open_clip
 from vidvton.people.agnostic import make_agnostic, old_garment
-from vidvton.prepare import placed
 from vidvton.values import Clip, PersonTrack
 
 

@@ -63,3 +63,13 @@ def cut(frame: np.ndarray, box: np.ndarray, size: np.ndarray | tuple[int, int]) 
     if part.shape[:2] == tuple(size):
         return part
     return cv2.resize(part, (int(size[1]), int(size[0])), interpolation=cv2.INTER_AREA)
+
+
+def placed(labels: np.ndarray, box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A crop's labels in a frame of (height, width) `size`, background around."""
+    out = np.zeros(size, np.uint8)
+    height, width = box[3] - box[1], box[2] - box[0]
+    y = (np.arange(height) * labels.shape[0] // height).astype(int)
+    x = (np.arange(width) * labels.shape[1] // width).astype(int)
+    out[box[1] : box[3], box[0] : box[2]] = labels[y][:, x]
+    return out

@@ -20,12 +20,12 @@ from torch import Tensor
 from .config import overlay
 from .errors import MisuseError
 from .frames import from_arrays
-from .garment import prepare_garment
 from .models.unet import TryOnUNet
 from .render.checkpoint import Checkpoint, read_checkpoint
 from .render.diffusion_engine import PIECE, DiffusionEngine, Film, load_network
 from .render.settings import DiffusionSettings, RenderSettings
 from .values import Clip
+from .worn import prepare_any_garment
 
 Pictures = Tensor | np.ndarray | Sequence[Any]
 """Frames as uint8 [T, 3, H, W] tensor, uint8 [T, H, W, 3] array, or a sequence of pictures: tensors [3, H, W], arrays [H, W, 3]
@@ -90,7 +90,7 @@ class VideoTryOnPipeline:
         """
         clip = _clip_of(frames, frame_rate)
         given = garment if isinstance(garment, (list, tuple)) else [garment]
-        garments = tuple(prepare_garment(_picture(g), category=category) for g in given)
+        garments = tuple(prepare_any_garment(_picture(g), category=category) for g in given)
         weights = [1.0] + [float(guidance_scale)] * 3 if isinstance(guidance_scale, (int, float)) else guidance_scale
         diffusion = {"steps": num_inference_steps, "guidance": list(weights), "strength": float(strength), "detail": detail}
         changes = {"engine": "diffusion", "who": who, "seed": seed, "diffusion": diffusion}

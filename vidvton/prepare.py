@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from vidvton.analysis import FLOW_STEP, Analysis, Shot, analyse_clip, cut, load_analysis
+from vidvton.crops import placed
 from vidvton.errors import VidvtonError
 from vidvton.frames import as_arrays
 from vidvton.people.agnostic import make_agnostic
@@ -59,16 +60,6 @@ def prepare(clip: Clip, garments: tuple[Garment, ...], *, who: str = "largest", 
     categories = {g.category for g in garments}
     category = categories.pop() if len(categories) == 1 else "full"
     return TryOnInputs(clip, person, garments, make_agnostic(clip, person, category), warped)
-
-
-def placed(labels: np.ndarray, box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A crop's labels in a frame of (height, width) `size`, background around."""
-    out = np.zeros(size, np.uint8)
-    height, width = box[3] - box[1], box[2] - box[0]
-    y = (np.arange(height) * labels.shape[0] // height).astype(int)
-    x = (np.arange(width) * labels.shape[1] // width).astype(int)
-    out[box[1] : box[3], box[0] : box[2]] = labels[y][:, x]
-    return out
 
 
 def _warp(analysis: Analysis, clip: Clip, garments: tuple[Garment, ...]) -> WarpedGarment:

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from ..errors import MisuseError, VidvtonError
-from ..garment import prepare_garment
 from ..media.images import IMAGE_SUFFIXES, natural_key, read_image, write_image
 from ..media.info import ClipInfo
 from ..media.reader import open_clip
@@ -23,6 +22,7 @@ from ..synth.scene import with_another_garment, write_script
 from ..synth.truth import FLOW_STEP
 from ..values import Clip
 from ..whole import write_arrays
+from ..worn import prepare_any_garment
 from .align import index_clip
 from .pieces import Exact
 from .regions import Region, find_region, given_region
@@ -228,7 +228,7 @@ def _understand(case: Case, folder: Path) -> ReadyCase:
     category = case.category
     if case.garment is not None and category is None:
         picture = read_image(case.garment)
-        category = prepare_garment(picture.image, alpha=picture.alpha).category
+        category = prepare_any_garment(picture.image, picture.alpha).category
     source = index_clip(case.clip)
     if case.region is not None:
         region = given_region(case.region, source, source)

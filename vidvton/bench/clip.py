@@ -11,13 +11,13 @@ import numpy as np
 
 from ..config import nearest
 from ..errors import MisuseError, VidvtonError
-from ..garment import prepare_garment
 from ..media.images import read_image
 from ..media.info import DEFAULT_LIMITS, Limits
 from ..metrics.controls import CONTROLS, control
 from ..metrics.measure import GarmentPicture, measure
 from ..metrics.series import Features, Piece, Series
 from ..metrics.table import METRICS, WEIGHT_FREE, WEIGHTS
+from ..worn import prepare_any_garment
 from .align import Alignment, ClipIndex, align, index_clip
 from .pictures import draw_pictures, worst_frames
 from .pieces import Exact, Pair, measured_size, open_pieces, shared_rows
@@ -107,7 +107,7 @@ def read_garment_picture(path: Path, category: str | None, limits: Limits) -> tu
     """The garment picture for the metrics, and its category; errors name the file."""
     picture = read_image(path, max_pixels=limits.max_pixels)
     try:
-        garment = prepare_garment(picture.image, alpha=picture.alpha, category=category)
+        garment = prepare_any_garment(picture.image, picture.alpha, category=category)
     except VidvtonError as error:
         raise type(error)(f"{path}: {error}") from error
     return GarmentPicture(garment.image, garment.mask), garment.category

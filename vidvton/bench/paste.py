@@ -15,13 +15,13 @@ from torch import Tensor
 
 from ..errors import VidvtonError
 from ..frames import resize, to_float, to_uint8
-from ..garment import prepare_garment
 from ..media.images import read_image
 from ..media.info import DEFAULT_LIMITS, Limits
 from ..media.reader import open_clip
 from ..media.writer import VideoWriter
 from ..people.estimators import Body, PoseEstimator
 from ..values import Clip, Garment
+from ..worn import prepare_any_garment
 
 _SHOULDERS, _HIPS, _KNEES, _ANKLES = (11, 12), (23, 24), (25, 26), (27, 28)
 _SEEN = 0.3
@@ -37,7 +37,7 @@ def paste_clip(
     from ..people.mediapipe_pose import mediapipe_estimators
 
     picture = read_image(garment, max_pixels=limits.max_pixels)
-    prepared = prepare_garment(picture.image, alpha=picture.alpha, category=category)
+    prepared = prepare_any_garment(picture.image, picture.alpha, category=category)
     reader, pose, dressed = open_clip(source, limits=limits), mediapipe_estimators().pose(), 0
     with VideoWriter(out, reader.info, codec=codec, overwrite=True, sound=False) as writer:
         for clip in reader.clips(8):

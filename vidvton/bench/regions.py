@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..analysis import Analysis, analyse_clip, load_analysis
+from ..crops import placed
 from ..errors import MisuseError, VidvtonError
 from ..frames import resize
 from ..media.images import IMAGE_SUFFIXES
@@ -22,7 +23,6 @@ from ..media.info import DEFAULT_LIMITS, ClipInfo, Limits
 from ..media.reader import open_clip
 from ..media.writer import VideoWriter
 from ..people.agnostic import make_agnostic, old_garment
-from ..prepare import placed
 from ..values import CATEGORIES, Clip, PersonTrack
 from .align import Alignment, ClipIndex, read_frames
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from .. import __version__
 from ..config import nearest
 from ..errors import MisuseError, VidvtonError
-from ..garment import prepare_garment
 from ..media.files import check_writable
 from ..media.images import IMAGE_SUFFIXES, read_image
 from ..media.info import ClipInfo, Limits
 from ..media.reader import open_clip
 from ..media.segments import check_output
 from ..values import CATEGORIES, Garment
+from ..worn import prepare_any_garment
 from .checkpoint import Checkpoint, choose_engine
 from .report import SourceFacts
 from .resume import Grid, identify, peek_work, was_published
@@ -156,7 +156,7 @@ def read_garment(path: Path, category: str | None, settings: RenderSettings) -> 
     """The garment in picture `path`; errors name the file."""
     picture = read_image(path, max_pixels=settings.limits.max_pixels)
     try:
-        return prepare_garment(picture.image, alpha=picture.alpha, category=category)
+        return prepare_any_garment(picture.image, picture.alpha, category=category)
     except VidvtonError as error:
         if str(path) in str(error):
             raise

@@ -14,13 +14,14 @@ from torch import Tensor
 
 from ..analysis import FLOW_STEP, SAMPLES, Crops, analyse_clip, cut, load_analysis, plan_crops
 from ..collate import GREY, View, crop_view
+from ..crops import placed
 from ..errors import VidvtonError
 from ..frames import as_arrays, resize
 from ..garment import prepare_garment
 from ..media.images import read_image
 from ..media.reader import open_clip
 from ..people.agnostic import make_agnostic
-from ..prepare import fit_shot, flatten, placed
+from ..prepare import fit_shot, flatten
 from ..values import Clip, Garment, PersonTrack, PoseTrack
 from ..warp.body import BodyMeasure, measure_frame
 from ..warp.outfit import Outfit, fit_outfit
