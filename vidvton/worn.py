@@ -22,7 +22,7 @@ from vidvton.garment.wearer import LEAST, garment_in, lengthened, may_show_skin,
 from vidvton.values import Clip, Garment
 
 SIDE = 1024  # longer side of the picture looked at
-FACE, HIGH = 0.8, 0.05  # score of a face that is one, and its height against the picture's
+FACE, HIGH = 0.5, 0.05  # score of a face that is one, and its height against the picture's
 
 
 def prepare_any_garment(image: Tensor, alpha: Tensor | None = None, *, category: str | None = None) -> Garment:
