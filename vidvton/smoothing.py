@@ -1,4 +1,4 @@
-"""Smoothing in time with past and future, so without lag: penalised least squares on banded systems."""
+"""Smoothing in time with past and future, so without lag: penalised least squares on banded systems, and a running median."""
 
 from __future__ import annotations
 
@@ -66,3 +66,9 @@ def follow(anchors: np.ndarray, weights: np.ndarray, steps: np.ndarray, trust: n
         right[:-1] -= link * steps[1:, k]
         out[:, k] = solveh_banded(bands, right)
     return out
+
+
+def running_median(values: np.ndarray, reach: int) -> np.ndarray:
+    """[T, ...] the median of each of `values` [T, ...] and its `reach` neighbours to either side in time; the ends go on."""
+    around = np.pad(values, ((reach, reach),) + ((0, 0),) * (values.ndim - 1), mode="edge")
+    return np.median(np.lib.stride_tricks.sliding_window_view(around, 2 * reach + 1, axis=0), axis=-1)

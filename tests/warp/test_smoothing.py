@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vidvton.smoothing import follow, whittaker
+from vidvton.smoothing import follow, running_median, whittaker
 
 
 def test_lines_pass_unchanged_and_gaps_are_bridged():
@@ -37,3 +37,10 @@ def test_follow_keeps_the_steps_and_the_mean_of_the_anchors():
     assert abs((path - anchors).mean()) < 1e-3
     untrusted = follow(anchors, np.ones((30, 1)), steps * 9, np.full((30, 1), 1e-9))
     assert np.allclose(untrusted, anchors, atol=1e-5)
+
+
+def test_a_running_median_passes_over_what_lasts_less_than_half_its_reach():
+    values = np.zeros((20, 2))
+    values[8:11, 0], values[10:, 1] = 1, 1
+    out = running_median(values, 4)
+    assert out.shape == values.shape and not out[:, 0].any() and np.array_equal(out[:, 1], values[:, 1])

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from vidvton.smoothing import running_median
+
 THIGH, SHANK, UPPER_ARM, FOREARM = 0.9, 0.9, 0.62, 0.55  # torso lengths
 _UNSEEN, _SEEN = 0.35, 0.6  # scores up to which the model has not seen a joint, and from which it has
 _THERE = 0.3  # score of a joint that is where the leg leads
@@ -57,8 +59,7 @@ def continue_arms(keypoints: np.ndarray, boxes: np.ndarray, size: tuple[int, int
     out = keypoints.copy()
     height = size[0]
     reached = _ramp(boxes[:, 3] / height, 1 - _EDGE[0], 1 - _EDGE[1])
-    around = np.pad(keypoints[..., 2], ((_STEADY, _STEADY), (0, 0)), mode="edge")
-    usual = np.median(np.lib.stride_tricks.sliding_window_view(around, 2 * _STEADY + 1, axis=0), axis=-1)
+    usual = running_median(keypoints[..., 2], _STEADY)
     for t in np.flatnonzero(reached):
         points, torso, upright = out[t], *_torso(out[t])
         if torso < 4:

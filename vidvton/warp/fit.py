@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vidvton.smoothing import running_median
 from vidvton.values import Part
 from vidvton.warp.body import ARMPIT, ARMS, COLUMN, LEGS, LIMB, TOP, column_axis, limb_axis
 from vidvton.warp.panels import CROTCH_ON_LEG, CROTCH_STATION, THIGH, Panel
@@ -67,8 +68,7 @@ def _nearness(part: Part, keypoints: np.ndarray, depth: np.ndarray) -> np.ndarra
     if part in (Part.LEFT_SLEEVE, Part.RIGHT_SLEEVE):
         shoulder, elbow, wrist = ARMS[0 if part == Part.LEFT_SLEEVE else 1]
         near = (depth[:, shoulder] + 2 * depth[:, elbow] + depth[:, wrist]) / 4 - trunk
-        padded = np.pad(keypoints[:, [elbow, wrist], 2].min(1), STEADY, mode="edge")
-        usual = np.median(np.lib.stride_tricks.sliding_window_view(padded, 2 * STEADY + 1), axis=-1)
+        usual = running_median(keypoints[:, [elbow, wrist], 2].min(1), STEADY)
         return np.where(usual < UNSEEN, np.abs(near) + 1, near)
     if part in (Part.LEFT_LEG, Part.RIGHT_LEG):
         return depth[:, list(LEGS[0 if part == Part.LEFT_LEG else 1])].mean(1) - trunk
