@@ -45,7 +45,7 @@ def render(
         typer.Option(metavar="WORD", help="auto, warp or diffusion; auto is diffusion where there is a model [default: auto]"),
     ] = None,
     model: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="A trained model for the diffusion engine [default: the shipped one]")
+        Path | None, typer.Option(metavar="FOLDER", help="A trained model for the diffusion engine [default: none; none ships]")
     ] = None,
     steps: Annotated[
         int | None, typer.Option(metavar="NUMBER", help="Sampling steps of the diffusion engine [default: 8]")
