@@ -40,6 +40,7 @@ WALLS = {
         "analysis",
         "crops",
         "render.composite",
+        "render.steady",
         "render.detail",
         "render.conditions",
     ),

@@ -58,6 +58,10 @@ class TintEngine:
     def num_frames(self) -> int:
         return self.frames
 
+    def glimpse(self, t: int):
+        (piece,) = self.dress(t, t + 1)
+        return piece
+
     def dress(self, start: int, stop: int):
         self.dressed.append((start, stop))
         left = stop - start

@@ -11,17 +11,19 @@ from vidvton.warp.outfit import Drawn
 TRACE = 0.004  # an alpha below this is none: the feather ends somewhere
 
 
-def paste(crop: np.ndarray, drawn: Drawn, *, fade: float = 0.0, fade_to: float = 255.0) -> np.ndarray:
+def paste(
+    crop: np.ndarray, drawn: Drawn, *, fade: float = 0.0, fade_to: float = 255.0, cover: np.ndarray | None = None
+) -> np.ndarray:
     """The dressed crop [H, W, 3] uint8, a copy of `crop` [H, W, 3] uint8 at source resolution with one garment drawn into it.
 
     `fade` 0-1 of the grey level `fade_to` lies over the frame and so over what is put into it. Where all alphas are zero the
-    result is `crop`, bit for bit.
+    result is `crop`, bit for bit. `cover` [H, W] float32 0-1, where given, is raised to how much of each pixel is new.
     """
     canvas, out = drawn.canvas, crop.copy()
     box = canvas.extent(drawn.under_alpha, least=TRACE)
     if box is not None:
         under = cv2.convertScaleAbs(canvas.enlarge(drawn.under, box, cell=2.0))
-        _blend(out, box, under, canvas.enlarge(drawn.under_alpha, box), fade, fade_to)
+        _blend(out, box, under, canvas.enlarge(drawn.under_alpha, box), fade, fade_to, cover)
     for layer in drawn.layers:
         height, width = layer.alpha.shape
         top, left = layer.corner
@@ -30,12 +32,14 @@ def paste(crop: np.ndarray, drawn: Drawn, *, fade: float = 0.0, fade_to: float =
         if layer.lit:
             factor = canvas.enlarge(drawn.light, box)
             colour = cv2.multiply(colour, cv2.merge((factor, factor, factor)), dtype=cv2.CV_8U)
-        _blend(out, box, colour, layer.alpha, fade, fade_to)
+        _blend(out, box, colour, layer.alpha, fade, fade_to, cover)
     return out
 
 
-def _blend(out: np.ndarray, box: Box, colour: np.ndarray, share: np.ndarray, fade: float, fade_to: float) -> None:
-    """Mixes `share` of `colour` into the `box` (top, bottom, left, right) of `out`, in place."""
+def _blend(
+    out: np.ndarray, box: Box, colour: np.ndarray, share: np.ndarray, fade: float, fade_to: float, cover: np.ndarray | None
+) -> None:
+    """Mixes `share` of `colour` into the `box` (top, bottom, left, right) of `out`, in place, and raises `cover` to it."""
     top, bottom, left, right = box
     if fade > 0:
         colour = cv2.convertScaleAbs(colour, alpha=1 - fade, beta=fade_to * fade)
@@ -43,3 +47,6 @@ def _blend(out: np.ndarray, box: Box, colour: np.ndarray, share: np.ndarray, fad
     part = out[top:bottom, left:right]
     mixed = cv2.blendLinear(np.ascontiguousarray(part), colour, 1 - share, share)
     np.copyto(part, mixed, where=(share > 0)[..., None])
+    if cover is not None:
+        part = cover[top:bottom, left:right]
+        np.maximum(part, share, out=part)

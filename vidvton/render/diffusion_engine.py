@@ -28,7 +28,7 @@ from vidvton.progress import Note, Progress
 from vidvton.render.checkpoint import Checkpoint
 from vidvton.render.conditions import Conditions, Stage, make_stage, write_conditions
 from vidvton.render.detail import blend, enlarge, feathered, free_of, grown, sharpen
-from vidvton.render.dressing import LEAST_FOR_WORKERS, PIECE, dressed_pieces, warnings_of
+from vidvton.render.dressing import LEAST_FOR_WORKERS, PIECE, dressed_pieces, warnings_of, with_frames
 from vidvton.render.engine import EngineSummary, GarmentFacts
 from vidvton.render.settings import RenderSettings
 from vidvton.render.worn import Outfits, Worn, fit_all
@@ -168,7 +168,13 @@ class DiffusionEngine:
         return EngineSummary(1, tuple(track.quality.tolist()), tuple(track.present.tolist()), facts, warnings_of(track), used)
 
     def dress(self, start: int, stop: int) -> Iterator[Clip]:
-        yield from dressed_pieces(self._pieces(start, stop), lambda task: self._dress_frame(*task), self._pool, _dress_in_worker)
+        pieces = self._pieces(start, stop)
+        for clip, frames in dressed_pieces(pieces, lambda task: self._dress_frame(*task), self._pool, _dress_in_worker):
+            yield with_frames(clip, frames)
+
+    def glimpse(self, t: int) -> Clip:
+        (piece,) = self.dress(t, t + 1)
+        return piece
 
     def _pieces(self, start: int, stop: int) -> Iterator[tuple[Clip, list[Task]]]:
         """Pieces of the source from `start` to `stop`, with the task of each of their frames."""

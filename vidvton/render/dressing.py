@@ -12,7 +12,7 @@ import numpy as np
 from vidvton.frames import from_arrays
 from vidvton.values import Clip, PoseTrack
 
-Task = TypeVar("Task")
+Task, Result = TypeVar("Task"), TypeVar("Result")
 PIECE = 8  # frames read and dressed at a time
 LEAST_FOR_WORKERS = 8  # a photo needs no processes
 DOUBTFUL = 0.35  # quality of a frame below which the user is told
@@ -20,27 +20,28 @@ DOUBTFUL = 0.35  # quality of a frame below which the user is told
 
 def dressed_pieces(
     pieces: Iterator[tuple[Clip, list[Task]]],
-    here: Callable[[Task], np.ndarray],
+    here: Callable[[Task], Result],
     pool: Executor | None,
-    in_worker: Callable[[Task], np.ndarray],
-) -> Iterator[Clip]:
-    """`pieces` with the frames [H, W, 3] uint8 that their tasks, one a frame, make: by `here` without a `pool`, else by
-    `in_worker` in its processes, a piece ahead of the one that is given out."""
+    in_worker: Callable[[Task], Result],
+) -> Iterator[tuple[Clip, list[Result]]]:
+    """`pieces` with what comes of their tasks, one a frame: by `here` without a `pool`, else by `in_worker` in its processes, a
+    piece ahead of the one that is given out."""
     if pool is None:
         for clip, tasks in pieces:
-            yield _gathered(clip, [here(task) for task in tasks])
+            yield clip, [here(task) for task in tasks]
         return
-    waiting: deque[tuple[Clip, list[Future[np.ndarray]]]] = deque()
+    waiting: deque[tuple[Clip, list[Future[Result]]]] = deque()
     for clip, tasks in pieces:
         waiting.append((clip, [pool.submit(in_worker, task) for task in tasks]))
         if len(waiting) > 1:
             clip, jobs = waiting.popleft()
-            yield _gathered(clip, [job.result() for job in jobs])
+            yield clip, [job.result() for job in jobs]
     for clip, jobs in waiting:
-        yield _gathered(clip, [job.result() for job in jobs])
+        yield clip, [job.result() for job in jobs]
 
 
-def _gathered(clip: Clip, frames: list[np.ndarray]) -> Clip:
+def with_frames(clip: Clip, frames: list[np.ndarray]) -> Clip:
+    """`clip` with other `frames` [H, W, 3] uint8, as many."""
     return Clip(from_arrays(np.stack(frames)), clip.pts, clip.time_base)
 
 

@@ -36,7 +36,8 @@ class Engine(Protocol):
     `prepare` analyses the clip into the work folder; it can be killed at any moment, and called again it skips what is there.
     After it, `num_frames` is exact and `dress` may be asked for any span, in any order, any number of times: a frame looks the
     same whatever `start` was. `dress` yields consecutive pieces at the source's size with the source's times, and everything
-    outside the feathered region is the source's own, bit for bit.
+    outside the feathered region is the source's own, bit for bit. `glimpse` is one frame by itself, for a quick look: what
+    frames lend each other may be left out.
     """
 
     name: str
@@ -46,5 +47,7 @@ class Engine(Protocol):
     def num_frames(self) -> int: ...
 
     def dress(self, start: int, stop: int) -> Iterator[Clip]: ...
+
+    def glimpse(self, t: int) -> Clip: ...
 
     def summary(self) -> EngineSummary: ...

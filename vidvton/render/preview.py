@@ -31,10 +31,7 @@ def draw_preview(plan: RenderPlan, engine: Engine, frames: int) -> Iterator[Prog
     columns = []
     yield Progress("preview", 0, len(wanted))
     for done, (index, source) in enumerate(picked(plan.request.source, wanted, limits_of(plan.settings)), start=1):
-        pieces = list(engine.dress(index, index + 1))
-        if sum(map(len, pieces)) != 1:
-            raise VidvtonError(f"the engine gave {sum(map(len, pieces))} frames for frame {index}; this is a fault of vidvton")
-        piece = next(piece for piece in pieces if len(piece))
+        piece = engine.glimpse(index)
         seconds = float(int(piece.pts[0]) * Fraction(piece.time_base))
         columns.append((f"{index}  {seconds:.2f} s", [source, piece.frames[0]]))
         yield Progress("preview", done, len(wanted))

@@ -41,10 +41,8 @@ class LimitSettings(Strict):
 class WarpSettings(Strict):
     """The warp engine's own."""
 
-    height: int = Field(832, ge=64, le=4096)
-    """Height in pixels of the person-centred crop the engine works on."""
-    width: int = Field(624, ge=64, le=4096)
-    """Width in pixels of that crop."""
+    steady: float = Field(0.85, ge=0, le=0.95)
+    """How much of every frame comes from the one before, carried along the motion: more is steadier and softer, 0 is off."""
 
 
 class DiffusionSettings(Strict):
