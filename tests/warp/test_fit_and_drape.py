@@ -93,6 +93,32 @@ def test_the_body_is_measured_where_it_was_drawn(standing):
     assert np.allclose(body.cuffs, 0.55 + 0.11 / 0.5, atol=0.25)
 
 
+@pytest.mark.parametrize("over", [True, False])
+def test_a_forearm_folded_before_the_sleeve_is_not_covered_by_it(over):
+    """A hand at its own shoulder: what lies in front is seen, the forearm's skin or the sleeve's cloth."""
+    points = np.stack([joints(UNIT, (SIZE[1] / 2, 90), left_wrist=(0.36, 0.05))] * 5)
+    frame, labels, _ = draw(points[0], UNIT, SIZE)
+    forearm = np.zeros(SIZE, np.uint8)
+    elbow, wrist = points[0, 13, :2], points[0, 15, :2]
+    ends = (elbow * 0.6 + wrist * 0.4, wrist * 0.8 + elbow * 0.2)
+    cv2.line(forearm, *(tuple(np.round(p).astype(int)) for p in ends), 1, 12)
+    if over:
+        frame[forearm > 0], labels[forearm > 0] = (205, 150, 125), LABEL["left_arm"]
+    depth = np.zeros((5, 33))
+    depth[:, 13], depth[:, 15] = -10, -40 if over else 40
+    frames, stack = np.stack([frame] * 5), np.stack([labels] * 5)
+    body = solve_body(BodyMeasure.stack([measure_frame(p, m, True) for p, m in zip(points, stack)]), points, np.zeros(5))
+    outfit = fit_outfit((tee(),), body, learn_albedo(frames, stack), points, depth, np.zeros(5))
+    (drawn,) = outfit.draw(2, frame, labels, SIZE)
+    cloth = np.zeros(SIZE, np.float32)
+    for layer in drawn.layers:
+        (top, left), (height, width) = layer.corner, layer.alpha.shape
+        part = cloth[top : top + height, left : left + width]
+        np.maximum(part, layer.alpha, out=part)
+    seen = cloth[cv2.erode(forearm, np.ones((5, 5))) > 0].mean()
+    assert seen < 0.05 if over else seen > 0.95
+
+
 def test_trousers_over_a_dress_leave_its_upper_half(standing):
     frames, labels, points, yaw, _ = standing
     dress = np.where(np.isin(labels, [LABEL["upper"], LABEL["pants"]]), np.uint8(LABEL["dress"]), labels)

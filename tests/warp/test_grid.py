@@ -54,6 +54,15 @@ def test_a_folded_lattice_does_not_tear():
     assert np.isfinite(inverse).all() and inside[:, :14].sum() > 200
 
 
+def test_where_a_lattice_lies_over_itself_the_rows_with_more_say_are_seen():
+    x, y = np.meshgrid(np.linspace(0, 96, 9), np.linspace(0, 96, 13))
+    nodes = np.stack([x, np.where(y > 64, 128 - y, y)], -1)
+    for first, last, seen in ((1.0, 50.0, 80.0), (50.0, 1.0, 48.0)):
+        say = np.where(y[:, 0] > 64, last, first)
+        inverse, _ = invert_lattice(nodes, np.stack([x, y], -1), (24, 24), step=4, say=say)
+        assert abs(inverse[11, 12, 1] - seen) < 4  # the raster's row 11 lies at 46: rows at 46 and at 82 come there
+
+
 def test_a_polished_inverse_does_not_depend_on_where_the_raster_lies():
     """A bent lattice moved by fractions of a cell: its inverse must move with it, to a hundredth of a pixel."""
     column, row = np.meshgrid(np.arange(9), np.arange(11))

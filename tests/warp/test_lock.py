@@ -11,7 +11,8 @@ from vidvton.frames import from_arrays
 from vidvton.values import LANDMARKS, Garment, Layout, Part
 from vidvton.warp.body import COLUMN, BodyMeasure, measure_frame
 from vidvton.warp.fit import fit_panels
-from vidvton.warp.layers import Limb, old_cloth
+from vidvton.warp.layers import old_cloth
+from vidvton.warp.limbs import Limb
 from vidvton.warp.lock import lock_to_cloth
 from vidvton.warp.panels import CROTCH_STATION, panels_for
 from vidvton.warp.shade import learn_albedo, make_reader, shading

@@ -6,7 +6,8 @@ import pytest
 from vidvton.values import CIHP_LABELS, Part
 from vidvton.warp.body import ARMS, BARE_LEG, LEGS, LIMB, measure_frame, torso_unit
 from vidvton.warp.grid import extend
-from vidvton.warp.layers import Dressing, Limb, _waistband
+from vidvton.warp.layers import Dressing, _waistband
+from vidvton.warp.limbs import Limb
 from vidvton.warp.outfit import STEPS
 from vidvton.warp.solve import _bare
 from vidvton.warp.undress import fill

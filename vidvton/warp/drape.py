@@ -58,7 +58,8 @@ def map_panel(
     origin = (left * step, top * step)
     here = (bottom - top, right - left)
     rows, columns = np.arange(len(fitted.stations)), np.arange(len(WIDE))
-    index, weight = invert_lattice(nodes - origin, np.stack(np.meshgrid(columns, rows), -1), here, step=step)
+    grid = np.stack(np.meshgrid(columns, rows), -1)
+    index, weight = invert_lattice(nodes - origin, grid, here, step=step, say=fitted.say(t))
     index, known = extend(index, weight)
     if not panel.is_bare:  # a bare limb carries no print
         index = polish_inverse(nodes, index, pixel_centres(here, step=step, origin=origin), rounds=1)

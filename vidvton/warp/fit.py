@@ -22,6 +22,7 @@ WIDE = np.linspace(-1.3, 1.3, 14)  # the dense lattice reaches beyond the outlin
 STRETCH = 1.6  # how much wider than its cut a skirt gets over legs that stand apart
 TAPER = 0.6  # limb stations past the old sleeve's end over which a longer one narrows to the arm
 UNSEEN, STEADY = 0.4, 4  # score of an elbow or wrist, usual over frames to each side, under which an arm is hardly seen
+FOLDED = 40.0  # times the say of a forearm against the upper arm it is folded over
 ASPECT = 0.35  # half a panel's width against a station, for the spline's own plane
 
 
@@ -29,7 +30,7 @@ ASPECT = 0.35  # half a panel's width against a station, for the spline's own pl
 class FittedPanel:
     """A panel on the body: `controls` [C] stations, `points` [T, C, 3, 2] pixels of its control points, `near` [T] depth
     (smaller is in front), `basis` [R * 14, C * 3] the spline from control points to the dense lattice over `stations` [R] x
-    `WIDE`."""
+    `WIDE`; `over` [T] of an arm, whether the forearm lies before the upper arm."""
 
     panel: Panel
     controls: np.ndarray
@@ -37,6 +38,15 @@ class FittedPanel:
     near: np.ndarray
     basis: np.ndarray
     stations: np.ndarray
+    over: np.ndarray | None = None
+
+    def say(self, t: int) -> np.ndarray | None:
+        """[R] how much each row of the lattice has to say in frame `t` where the lattice lies over itself; None: all alike."""
+        if self.over is None:
+            return None
+        lower = np.clip((self.stations - 0.9) / 0.3, 0, 1)
+        ends = np.where(self.stations > self.panel.hem, 0.2, 1.0)  # where cloth and its end meet in the crook, cloth is seen
+        return 1 + FOLDED * (lower * ends if self.over[t] else 1 - lower)
 
     def nodes(self, t: int) -> np.ndarray:
         """The dense lattice of frame `t`: [R, 14, 2] pixels."""
@@ -57,7 +67,15 @@ def fit_panels(
         plane = np.stack(np.meshgrid(controls, SIDES * ASPECT, indexing="ij"), -1).reshape(-1, 2)
         query = np.stack(np.meshgrid(dense, WIDE * ASPECT, indexing="ij"), -1).reshape(-1, 2)
         fitted.append(
-            FittedPanel(panel, controls, np.stack(rows), _nearness(panel.part, keypoints, depth), tps_basis(plane, query), dense)
+            FittedPanel(
+                panel,
+                controls,
+                np.stack(rows),
+                _nearness(panel.part, keypoints, depth),
+                tps_basis(plane, query),
+                dense,
+                _over(panel.part, depth),
+            )
         )
     return tuple(fitted)
 
@@ -73,6 +91,14 @@ def _nearness(part: Part, keypoints: np.ndarray, depth: np.ndarray) -> np.ndarra
     if part in (Part.LEFT_LEG, Part.RIGHT_LEG):
         return depth[:, list(LEGS[0 if part == Part.LEFT_LEG else 1])].mean(1) - trunk
     return np.zeros(len(depth))
+
+
+def _over(part: Part, depth: np.ndarray) -> np.ndarray | None:
+    """[T] whether an arm's lower end is nearer than its upper one; None for anything but an arm."""
+    if part not in (Part.LEFT_SLEEVE, Part.RIGHT_SLEEVE):
+        return None
+    shoulder, elbow, wrist = ARMS[0 if part == Part.LEFT_SLEEVE else 1]
+    return running_median(depth[:, wrist] - (depth[:, shoulder] + depth[:, elbow]) / 2, STEADY) < 0
 
 
 def _place(panel: Panel, controls: np.ndarray, body: Body, keypoints: np.ndarray, yaw: np.ndarray, t: int) -> np.ndarray:

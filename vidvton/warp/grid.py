@@ -38,19 +38,27 @@ def sample(
 
 
 def invert_lattice(
-    nodes: np.ndarray, values: np.ndarray, size: tuple[int, int], *, step: float, finer: int = 1
+    nodes: np.ndarray,
+    values: np.ndarray,
+    size: tuple[int, int],
+    *,
+    step: float,
+    finer: int = 1,
+    say: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The inverse of a bent lattice, on a raster.
 
     `nodes` [R, C, 2] are pixel points of a regular lattice, `values` [R, C, V] what each node carries (its lattice coordinates,
     say). Returns `(map [h, w, V] float32, weight [h, w] float32)` on a raster of (h, w) `size` with cells of `step` pixels;
     weight is zero where the lattice does not reach. The lattice is refined until its spacing is near half a cell, then spread
-    with bilinear weights: where it folds over itself the values are averaged, so nothing tears and nothing flips.
+    with bilinear weights: where it folds over itself the values are averaged, so nothing tears and nothing flips, by the `say`
+    [R] of the rows where one is given (at least 1).
     """
     span = np.abs(np.diff(nodes, axis=0)).max(initial=0), np.abs(np.diff(nodes, axis=1)).max(initial=0)
     factor = [int(np.clip(np.ceil(s / step * 1.7) * finer, 1, 64)) for s in span]
     shape = ((nodes.shape[1] - 1) * factor[1] + 1, (nodes.shape[0] - 1) * factor[0] + 1)
-    dense = _refine(np.concatenate([nodes, values], -1).astype(np.float32), shape)
+    carried = [nodes, values] if say is None else [nodes, values, np.broadcast_to(say[:, None, None], (*nodes.shape[:2], 1))]
+    dense = _refine(np.concatenate(carried, -1).astype(np.float32), shape)
     flat = dense.reshape(-1, dense.shape[-1])
     at = flat[:, :2] / step - 0.5
     low = np.floor(at).astype(np.int32)
@@ -63,7 +71,7 @@ def invert_lattice(
             inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
             weight = np.abs(1 - dx - part[:, 0]) * np.abs(1 - dy - part[:, 1])
             index = (y * width + x)[inside]
-            weight = weight[inside]
+            weight = weight[inside] if say is None else weight[inside] * flat[inside, -1]
             total[:, -1] += np.bincount(index, weight, height * width)
             for k in range(values.shape[-1]):
                 total[:, k] += np.bincount(index, weight * flat[inside, 2 + k], height * width)

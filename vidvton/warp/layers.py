@@ -14,6 +14,7 @@ import numpy as np
 from vidvton.values import CIHP_LABELS, Part
 from vidvton.warp.body import BARE_ARM, LOWER, UPPER
 from vidvton.warp.drape import PanelMap, enlarge
+from vidvton.warp.limbs import Limb
 from vidvton.warp.panels import CROTCH_ON_LEG
 from vidvton.warp.texture import Texture
 
@@ -106,18 +107,6 @@ class Layer:
     alpha: np.ndarray
     corner: tuple[int, int]
     lit: bool = True
-
-
-@dataclass(frozen=True)
-class Limb:
-    """A bare limb at working size: `side` [h, w] from -1 to 1 across it where it lies, `across` [h, w] from 0 on its middle line
-    to 1 at its sides and beyond, `station` [h, w], `near` its depth."""
-
-    part: Part
-    side: np.ndarray
-    across: np.ndarray
-    station: np.ndarray
-    near: float
 
 
 @dataclass(frozen=True)
@@ -217,8 +206,11 @@ def panel_layer(
     """
     work = labels.shape
     across, station, reach = cv2.split(enlarge(np.dstack([np.abs(m.across), m.station, m.reach]), work))
-    beside = _beside_trunk(m, column, arms)
-    allow = _allowed(m, dressing, labels, across, station, arms) * step_between(across, 1.10, 1.0) * reach
+    beside = _on_own_arm(m, hem, labels, column, arms)
+    lies = step_between(across, 1.10, 1.0) * reach
+    if m.part in SLEEVES:
+        lies = np.maximum(lies, _sleeved(m, hem, labels, arms) * step_between(across, 1.9, 1.7))
+    allow = _allowed(m, dressing, labels, across, station, arms) * lies
     allow *= step_between(station, hem + 0.30, hem + 0.18)
     rim = soften(cv2.dilate(old.astype(np.uint8), np.ones((3, 3))))
     cover = _domain(m, hem, dressing.sleeve_ends, labels, across, station, arms) * rim * np.minimum(2 * reach, 1)
@@ -329,14 +321,29 @@ def _outer_side(arm: Limb, across: np.ndarray) -> np.ndarray:
     return step_between(away * arm.side, 0.3, 0.9)
 
 
-def _beside_trunk(m: PanelMap, column: np.ndarray | None, arms: list[Limb]) -> np.ndarray | None:
-    """[h, w] 0-1: where a sleeve may be seen. Over the trunk that is only where the arm itself lies before it, from below the
-    arm-hole on. None where it makes no difference."""
-    if m.part not in SLEEVES or column is None:
+def _on_own_arm(m: PanelMap, hem: float, labels: np.ndarray, column: np.ndarray | None, arms: list[Limb]) -> np.ndarray | None:
+    """[h, w] 0-1: where a sleeve may be seen. Not on a forearm folded over it, below its end; over the trunk only where the arm
+    itself lies before it, from below the arm-hole on. None for what is no sleeve."""
+    if m.part not in SLEEVES:
         return None
     arm = next(a for a in arms if a.part == m.part)
+    free = np.float32(1)
+    if arm.course is not None and hem + 0.05 < arm.course.stations[-1]:
+        folded = arm.course.below(hem + 0.05, labels.shape)
+        folded |= arm.course.below(hem + 0.05, labels.shape, wide=1.4) & OWN_ARM[m.part][labels]
+        free = 1 - soften(folded)
+    if column is None:
+        return np.broadcast_to(free, labels.shape)
     before = step_between(arm.across, 1.2, 1.0) * step_between(arm.station, 0.40, 0.60)
-    return 1 - step_between(column, 1.02, 0.9) * (1 - before)
+    return free * (1 - step_between(column, 1.02, 0.9) * (1 - before))
+
+
+def _sleeved(m: PanelMap, hem: float, labels: np.ndarray, arms: list[Limb]) -> np.ndarray:
+    """[h, w] 0-1: skin of the arm that a sleeve covers to its outline, as at the elbow of a bent arm, where the panel's own map
+    cuts the corner."""
+    arm = next(a for a in arms if a.part == m.part)
+    skin = OWN_ARM[m.part][labels] & (arm.across < 1.6) & (arm.station > 0.5) & (arm.station < min(hem, 1.9) - 0.05)
+    return soften(skin) * step_between(arm.station, hem - 0.05, hem - 0.15)
 
 
 def _off_bare_arms(dressing: Dressing, across: np.ndarray, station: np.ndarray, arms: list[Limb]) -> np.ndarray | None:

@@ -18,13 +18,13 @@ from vidvton.warp.layers import (
     Canvas,
     Dressing,
     Layer,
-    Limb,
     draw_order,
     enlarged_layer,
     old_cloth,
     panel_layer,
     soften,
 )
+from vidvton.warp.limbs import course_of, limb_on
 from vidvton.warp.lock import Shift, lock_to_cloth
 from vidvton.warp.panels import Panel, bare_limbs, bare_trunk, panels_for
 from vidvton.warp.shade import Albedo, Reader, make_reader, shading
@@ -119,7 +119,8 @@ class Outfit:
         if column is not None:
             column = enlarge(np.abs(column.across), labels.shape), enlarge(column.station, labels.shape)
         across = None if column is None else column[0]
-        arms = [_limb(m, labels.shape) for m in limb_maps if m.part in SLEEVES]
+        courses = [course_of(p, t, (left, top)) for p in self.limbs]
+        arms = [limb_on(m, labels.shape, c) for m, c in zip(limb_maps, courses) if m.part in SLEEVES]
         old = old_cloth(labels, wear.dressing.category, column, wear.dressing.waist, arms)
         under, under_alpha, bare = self._undress(wear, frame, labels, old, light, trunk, limb_maps, scene)
         order = draw_order(maps)
@@ -135,7 +136,7 @@ class Outfit:
         half = _half(labels.shape)
         small, few = (cv2.resize(a, half[::-1], interpolation=cv2.INTER_NEAREST) for a in (labels, old.astype(np.uint8)))
         picture, dim = (cv2.resize(a, half[::-1], interpolation=cv2.INTER_AREA) for a in (frame, light))
-        limbs = [_limb(m, half) for m in limb_maps]
+        limbs = [limb_on(m, half) for m in limb_maps]
         place = None if trunk is None else (enlarge(np.abs(trunk.across), half), enlarge(trunk.station, half))
         bared = fill(picture, small, few > 0, wear.dressing, place, limbs, self.skin, dim, scene)
         kept = kept_in_front(labels)
@@ -172,11 +173,6 @@ def _touched(maps: list[PanelMap], labels: np.ndarray, category: str, step: int)
 def _window(m: PanelMap, block: tuple[int, int, int, int], step: int) -> PanelMap:
     top, bottom, left, right = (n // step for n in block)
     return part_of(m, slice(top, bottom), slice(left, right))
-
-
-def _limb(m: PanelMap, size: tuple[int, int]) -> Limb:
-    across = np.dstack([np.clip(m.across, -1, 1), np.abs(m.across), m.station])
-    return Limb(m.part, *cv2.split(enlarge(across, size)), m.near)
 
 
 def _raster(size: tuple[int, int], step: int) -> tuple[int, int]:

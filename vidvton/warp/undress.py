@@ -17,10 +17,10 @@ from vidvton.warp.layers import (
     SKIN_OF_TRUNK,
     SLEEVES,
     Dressing,
-    Limb,
     soften,
     step_between,
 )
+from vidvton.warp.limbs import Limb
 from vidvton.warp.texture import continue_colours
 
 NEXT = 0.5  # stations of a limb next to the old garment's end whose skin is continued

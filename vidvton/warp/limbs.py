@@ -1,0 +1,64 @@
+"""Bare limbs as the layers ask for them: where an arm or leg lies, pixel by pixel, and how a bent one runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from vidvton.values import Part
+from vidvton.warp.drape import PanelMap, enlarge
+from vidvton.warp.fit import FittedPanel
+
+HAND = 0.6  # limb stations from the wrist to the fingers
+BENT = 0.5  # cosine between upper arm and forearm under which an arm is bent
+
+
+@dataclass(frozen=True)
+class Course:
+    """How a limb runs: `middle` [N, 2] points at `stations` [N], and `half` [N, 2] from there to its right side."""
+
+    stations: np.ndarray
+    middle: np.ndarray
+    half: np.ndarray
+
+    def below(self, station: float, size: tuple[int, int], *, wide: float = 1.0) -> np.ndarray:
+        """[h, w] bool of (h, w) `size`: the limb from `station` to the fingers, `wide` times as wide as it is."""
+        at = np.append(self.stations[self.stations > station], self.stations[-1] + HAND)
+        at = np.insert(at, 0, station)
+        last = (self.middle[-1] - self.middle[-2]) / (self.stations[-1] - self.stations[-2])
+        middle, half = (np.stack([np.interp(at, self.stations, a[:, k]) for k in (0, 1)], -1) for a in (self.middle, self.half))
+        middle += np.maximum(at - self.stations[-1], 0)[:, None] * last
+        outline = np.concatenate([middle - wide * half, (middle + wide * half)[::-1]])
+        out = np.zeros(size, np.uint8)
+        return cv2.fillPoly(out, [np.rint(16 * (outline - 0.5)).astype(np.int32)], 1, shift=4) > 0
+
+
+@dataclass(frozen=True)
+class Limb:
+    """A bare limb at working size: `side` [h, w] from -1 to 1 across it where it lies, `across` [h, w] from 0 on its middle line
+    to 1 at its sides and beyond, `station` [h, w], `near` its depth; `course` its lower end, where that lies in front."""
+
+    part: Part
+    side: np.ndarray
+    across: np.ndarray
+    station: np.ndarray
+    near: float
+    course: Course | None = None
+
+
+def limb_on(m: PanelMap, size: tuple[int, int], course: Course | None = None) -> Limb:
+    """The limb of a map, enlarged to (height, width) `size`."""
+    across = np.dstack([np.clip(m.across, -1, 1), np.abs(m.across), m.station])
+    return Limb(m.part, *cv2.split(enlarge(across, size)), m.near, course)
+
+
+def course_of(limb: FittedPanel, t: int, origin: tuple[int, int]) -> Course | None:
+    """How an arm runs whose lower end is bent over its upper one, in pixels from `origin` (x, y); None for other limbs."""
+    if limb.over is None or not limb.over[t]:
+        return None
+    left, middle, right = limb.points[t].transpose(1, 0, 2)
+    way = np.diff(middle, axis=0)[[0, -1]]
+    bent = float(way[0] @ way[1]) < BENT * float(np.linalg.norm(way[0]) * np.linalg.norm(way[1]))
+    return Course(limb.controls, middle - origin, (right - left) / 2) if bent else None
