@@ -100,8 +100,8 @@ def test_a_forearm_folded_before_the_sleeve_is_not_covered_by_it(over):
     frame, labels, _ = draw(points[0], UNIT, SIZE)
     forearm = np.zeros(SIZE, np.uint8)
     elbow, wrist = points[0, 13, :2], points[0, 15, :2]
-    ends = (elbow * 0.6 + wrist * 0.4, wrist * 0.8 + elbow * 0.2)
-    cv2.line(forearm, *(tuple(np.round(p).astype(int)) for p in ends), 1, 12)
+    ends = (elbow * 0.8 + wrist * 0.2, wrist * 1.1 - elbow * 0.1)
+    cv2.line(forearm, *(tuple(np.round(p).astype(int)) for p in ends), 1, 15)
     if over:
         frame[forearm > 0], labels[forearm > 0] = (205, 150, 125), LABEL["left_arm"]
     depth = np.zeros((5, 33))

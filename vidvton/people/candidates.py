@@ -105,7 +105,7 @@ def collect(clips: Callable[[], Iterator[Clip]], work: Path, estimators: Estimat
             total += _finish(work, passes, before)
             yield total
     if begun is not None:
-        total += _finish(work, passes, begun, last=True)
+        total += _finish(work, passes, begun)
     yield total
 
 
@@ -131,9 +131,9 @@ def _span(start: int, own: int, pictures: np.ndarray, memory: ShotMemory | None)
     return Span(start, own, pictures, pieces_of(cuts), reach, joined=start > 0 and not cuts[0]), cuts, blank, after
 
 
-def _finish(work: Path, passes: Passes, begun: _Begun, *, last: bool = False) -> int:
+def _finish(work: Path, passes: Passes, begun: _Begun) -> int:
     """Ends a chunk and stores it; its number of frames."""
-    found = passes.finish(begun.span, begun.bodies, last=last)
+    found = passes.finish(begun.span, begun.bodies)
     _save(work, begun.number, _seen(begun, found), _Carry(found.state, begun.memory))
     return begun.span.own
 

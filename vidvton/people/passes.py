@@ -7,8 +7,12 @@ nothing of that kind is near, its bodies moved joints by half a hundredth of a t
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -16,6 +20,7 @@ from vidvton.frames import from_arrays
 from vidvton.people.estimators import Body, Estimators
 from vidvton.people.opinions import Glance, Opinions, form_opinions, glance
 
+Result = TypeVar("Result")
 _STRIDE = 16
 _MARGIN = 2  # frames around a doubt that are looked at once more
 _WARM = 6  # frames ahead of them for the pass against time to find its feet
@@ -65,10 +70,10 @@ class Passes:
         """Starts the pass with time over `span`."""
         return self._thread.submit(self._forward, span)
 
-    def finish(self, span: Span, begun: Future, *, last: bool) -> Found:
-        """Everything about `span`; where it is the `last` one, the thread that has nothing left to do helps."""
+    def finish(self, span: Span, begun: Future) -> Found:
+        """Everything about `span`; the thread helps where it has nothing else to do."""
         ahead, state = begun.result()
-        glances = self._shared(last, span.own, lambda i, k: glance(self._segmenters[k], span.pictures[i], ahead[i]))
+        glances = self._shared(span.own, lambda i, k: glance(self._segmenters[k], span.pictures[i], ahead[i]))
         against = self._backward(span, _again(span, ahead, glances))
         bodies = [a + b for a, b in zip(ahead, against)]
         backs = [[False] * len(a) + [True] * len(b) for a, b in zip(ahead, against)]
@@ -77,18 +82,30 @@ class Passes:
             seen = glance(self._segmenters[k], span.pictures[i], bodies[i], glances[i]) if against[i] else glances[i]
             return form_opinions(self._faces[k], span.start + i, span.pictures[i], bodies[i], backs[i], seen)
 
-        return Found(bodies, backs, self._shared(last, span.own, opinion), state)
+        return Found(bodies, backs, self._shared(span.own, opinion), state)
 
-    def _shared(self, both: bool, count: int, work) -> list:
-        """`work(i, k)` for i below `count`, with the k-th set of models, in this thread or in both."""
-        if not both:
-            return [work(i, 0) for i in range(count)]
-        if len(self._segmenters) < 2:
-            self._segmenters.append(self._estimators.segmenter())
-            self._faces.append(self._estimators.faces())
-        half = (count + 1) // 2
-        later = self._thread.submit(lambda: [work(i, 1) for i in range(half, count)])
-        return [work(i, 0) for i in range(half)] + later.result()
+    def _shared(self, count: int, work: Callable[[int, int], Result]) -> list[Result]:
+        """`work(i, k)` for i below `count`, with the k-th set of models: with the first from the front in this thread, with the
+        second from the end in the other one, as soon as that is free."""
+        out: list = [None] * count
+        left = deque(range(count))
+
+        def theirs() -> None:
+            if left and len(self._segmenters) < 2:
+                self._segmenters.append(self._estimators.segmenter())
+                self._faces.append(self._estimators.faces())
+            for i in _taken(left.pop):
+                out[i] = work(i, 1)
+
+        help = self._thread.submit(theirs)
+        try:
+            for i in _taken(left.popleft):
+                out[i] = work(i, 0)
+        finally:
+            left.clear()
+            if not help.cancel():
+                help.result()
+        return out
 
     def _forward(self, span: Span) -> tuple[list[list[Body]], np.ndarray]:
         found: list[list[Body]] = []
@@ -114,6 +131,13 @@ class Passes:
                             found[i] = row
                     stop = begin
         return found
+
+
+def _taken(pop: Callable[[], int]) -> Iterator[int]:
+    """What `pop` gives, until there is nothing left."""
+    with suppress(IndexError):
+        while True:
+            yield pop()
 
 
 def pieces_of(cuts: np.ndarray) -> list[tuple[int, int]]:

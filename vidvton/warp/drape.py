@@ -47,9 +47,17 @@ def part_of(m: PanelMap, rows: slice, columns: slice) -> PanelMap:
 
 
 def map_panel(
-    fitted: FittedPanel, t: int, yaw: float, size: tuple[int, int], *, step: float, offset: np.ndarray | None = None
+    fitted: FittedPanel,
+    t: int,
+    yaw: float,
+    size: tuple[int, int],
+    *,
+    step: float,
+    offset: np.ndarray | None = None,
+    folded: bool = False,
 ) -> PanelMap:
-    """The panel of frame `t` on a raster of (h, w) `size`; `offset` [h, w, 2] shifts the cloth in (across, station)."""
+    """The panel of frame `t` on a raster of (h, w) `size`; `offset` [h, w, 2] shifts the cloth in (across, station); `folded`
+    says that it lies over itself, its lower end in front."""
     panel = fitted.panel
     nodes = fitted.nodes(t)
     top, bottom, left, right = window = _around(nodes, size, step)
@@ -59,7 +67,7 @@ def map_panel(
     here = (bottom - top, right - left)
     rows, columns = np.arange(len(fitted.stations)), np.arange(len(WIDE))
     grid = np.stack(np.meshgrid(columns, rows), -1)
-    index, weight = invert_lattice(nodes - origin, grid, here, step=step, say=fitted.say(t))
+    index, weight = invert_lattice(nodes - origin, grid, here, step=step, say=fitted.say() if folded else None)
     index, known = extend(index, weight)
     if not panel.is_bare:  # a bare limb carries no print
         index = polish_inverse(nodes, index, pixel_centres(here, step=step, origin=origin), rounds=1)

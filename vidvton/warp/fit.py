@@ -40,13 +40,11 @@ class FittedPanel:
     stations: np.ndarray
     over: np.ndarray | None = None
 
-    def say(self, t: int) -> np.ndarray | None:
-        """[R] how much each row of the lattice has to say in frame `t` where the lattice lies over itself; None: all alike."""
-        if self.over is None:
-            return None
+    def say(self) -> np.ndarray:
+        """[R] how much each row of the lattice has to say where its lower end lies over its upper one."""
         lower = np.clip((self.stations - 0.9) / 0.3, 0, 1)
         ends = np.where(self.stations > self.panel.hem, 0.2, 1.0)  # where cloth and its end meet in the crook, cloth is seen
-        return 1 + FOLDED * (lower * ends if self.over[t] else 1 - lower)
+        return 1 + FOLDED * lower * ends
 
     def nodes(self, t: int) -> np.ndarray:
         """The dense lattice of frame `t`: [R, 14, 2] pixels."""

@@ -38,7 +38,7 @@ OWN_ARM = {Part.LEFT_SLEEVE: labelled("left_arm"), Part.RIGHT_SLEEVE: labelled("
 OWN_SKIN = OWN_ARM | {Part.LEFT_LEG: labelled("left_leg"), Part.RIGHT_LEG: labelled("right_leg")}
 STANDS_OFF = 0.008, 0.018  # of the picture: how far a sleeve reaches beyond the arm's outline at the shoulder, and below it
 COURSE = 0.014  # of the picture, over which the border of top and trousers is made smooth
-RIM = 1.35  # how far beyond a panel's outline (in half-widths) old cloth still counts as its own
+RIM = 1.29  # how far beyond a panel's outline (in half-widths) old cloth still counts as its own
 
 
 Box = tuple[int, int, int, int]
@@ -329,9 +329,7 @@ def _on_own_arm(m: PanelMap, hem: float, labels: np.ndarray, column: np.ndarray 
     arm = next(a for a in arms if a.part == m.part)
     free = np.float32(1)
     if arm.course is not None and hem + 0.05 < arm.course.stations[-1]:
-        folded = arm.course.below(hem + 0.05, labels.shape)
-        folded |= arm.course.below(hem + 0.05, labels.shape, wide=1.4) & OWN_ARM[m.part][labels]
-        free = 1 - soften(folded)
+        free = 1 - soften(arm.course.below(hem + 0.05, labels.shape, wide=1.4) & OWN_ARM[m.part][labels])
     if column is None:
         return np.broadcast_to(free, labels.shape)
     before = step_between(arm.across, 1.2, 1.0) * step_between(arm.station, 0.40, 0.60)

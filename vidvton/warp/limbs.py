@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
 from vidvton.values import Part
+from vidvton.warp.body import BARE_ARM
 from vidvton.warp.drape import PanelMap, enlarge
 from vidvton.warp.fit import FittedPanel
 
 HAND = 0.6  # limb stations from the wrist to the fingers
 BENT = 0.5  # cosine between upper arm and forearm under which an arm is bent
+SEEN = 0.6  # share of a bare forearm that must be seen as skin
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,10 @@ class Course:
     stations: np.ndarray
     middle: np.ndarray
     half: np.ndarray
+
+    def moved(self, corner: tuple[int, int]) -> Course:
+        """The same in pixels from `corner` (x, y)."""
+        return replace(self, middle=self.middle - corner)
 
     def below(self, station: float, size: tuple[int, int], *, wide: float = 1.0) -> np.ndarray:
         """[h, w] bool of (h, w) `size`: the limb from `station` to the fingers, `wide` times as wide as it is."""
@@ -54,11 +60,14 @@ def limb_on(m: PanelMap, size: tuple[int, int], course: Course | None = None) ->
     return Limb(m.part, *cv2.split(enlarge(across, size)), m.near, course)
 
 
-def course_of(limb: FittedPanel, t: int, origin: tuple[int, int]) -> Course | None:
-    """How an arm runs whose lower end is bent over its upper one, in pixels from `origin` (x, y); None for other limbs."""
+def folded_arm(limb: FittedPanel, t: int, labels: np.ndarray) -> Course | None:
+    """How an arm runs in frame `t` whose bare forearm is bent over its upper arm, by the `labels` [h, w]; None for others."""
     if limb.over is None or not limb.over[t]:
         return None
     left, middle, right = limb.points[t].transpose(1, 0, 2)
     way = np.diff(middle, axis=0)[[0, -1]]
-    bent = float(way[0] @ way[1]) < BENT * float(np.linalg.norm(way[0]) * np.linalg.norm(way[1]))
-    return Course(limb.controls, middle - origin, (right - left) / 2) if bent else None
+    if float(way[0] @ way[1]) > BENT * float(np.linalg.norm(way[0]) * np.linalg.norm(way[1])):
+        return None
+    course = Course(limb.controls, middle, (right - left) / 2)
+    forearm = course.below(1.25, labels.shape, wide=0.7)
+    return course if forearm.any() and BARE_ARM[labels[forearm]].mean() > SEEN else None

@@ -24,7 +24,7 @@ from vidvton.warp.layers import (
     panel_layer,
     soften,
 )
-from vidvton.warp.limbs import course_of, limb_on
+from vidvton.warp.limbs import folded_arm, limb_on
 from vidvton.warp.lock import Shift, lock_to_cloth
 from vidvton.warp.panels import Panel, bare_limbs, bare_trunk, panels_for
 from vidvton.warp.shade import Albedo, Reader, make_reader, shading
@@ -90,15 +90,20 @@ class Outfit:
         drawn at output `size` (height, width). `behind` gives the background as other frames saw it, at any (height, width)
         asked for."""
         raster = _raster(labels.shape, self.limb_step)
-        limbs = [map_panel(p, t, self.yaw[t], raster, step=self.limb_step) for p in self.limbs]
+        courses = {p.panel.part: folded_arm(p, t, labels) for p in self.limbs}
+        folded = {part for part, course in courses.items() if course is not None}
+        limbs = [map_panel(p, t, self.yaw[t], raster, step=self.limb_step, folded=p.panel.part in folded) for p in self.limbs]
         trunk = None if self.trunk is None else map_panel(self.trunk, t, self.yaw[t], raster, step=self.limb_step)
-        drawn = (self._draw_wear(wear, t, frame, labels, size, limbs, trunk, behind) for wear in self.wears)
+        drawn = (self._draw_wear(wear, t, frame, labels, size, limbs, trunk, behind, courses) for wear in self.wears)
         return [d for d in drawn if d is not None]
 
-    def _draw_wear(self, wear: Wear, t: int, frame, labels, size, limb_maps, trunk_map, behind) -> Drawn | None:
+    def _draw_wear(self, wear: Wear, t: int, frame, labels, size, limb_maps, trunk_map, behind, courses) -> Drawn | None:
         step, raster = self.step, _raster(labels.shape, self.step)
         shifts = (None if shift is None or shift[t] is None else shift[t].on(raster, step) for shift in wear.shifts)
-        maps = [map_panel(p, t, self.yaw[t], raster, step=step, offset=shift) for p, shift in zip(wear.fitted, shifts)]
+        maps = [
+            map_panel(p, t, self.yaw[t], raster, step=step, offset=shift, folded=courses.get(p.panel.part) is not None)
+            for p, shift in zip(wear.fitted, shifts)
+        ]
         # All that follows happens in the part of the crop that old or new cloth can touch.
         block = _touched(maps, labels, wear.dressing.category, step)
         if block is None:
@@ -119,8 +124,8 @@ class Outfit:
         if column is not None:
             column = enlarge(np.abs(column.across), labels.shape), enlarge(column.station, labels.shape)
         across = None if column is None else column[0]
-        courses = [course_of(p, t, (left, top)) for p in self.limbs]
-        arms = [limb_on(m, labels.shape, c) for m, c in zip(limb_maps, courses) if m.part in SLEEVES]
+        courses = {part: None if course is None else course.moved((left, top)) for part, course in courses.items()}
+        arms = [limb_on(m, labels.shape, courses[m.part]) for m in limb_maps if m.part in SLEEVES]
         old = old_cloth(labels, wear.dressing.category, column, wear.dressing.waist, arms)
         under, under_alpha, bare = self._undress(wear, frame, labels, old, light, trunk, limb_maps, scene)
         order = draw_order(maps)
