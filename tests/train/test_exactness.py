@@ -36,7 +36,9 @@ def losses(out: Path) -> list[tuple[int, float]]:
     return [(r["step"], r["loss"]) for r in read_journal(out / "metrics.jsonl") if r["kind"] == "train"]
 
 
-@pytest.mark.parametrize("stops", [(3,), (2,), (1, 4)], ids=str)
+@pytest.mark.parametrize(
+    "stops", [pytest.param((3,), marks=pytest.mark.slow), pytest.param((2,), marks=pytest.mark.slow), (1, 4)], ids=str
+)
 def test_stopped_and_started_again_gives_the_same_bits(unbroken, tmp_path, stops):
     config, whole = unbroken
     for step in stops:
