@@ -71,16 +71,22 @@ class Steadier:
 
     def step(self, t: int, source: np.ndarray, dressed: Dressed | None) -> np.ndarray:
         """Frame `t` of its shot, finished: [H, W, 3] uint8, `source` itself where nobody is dressed."""
+        if dressed is None or t == 0:
+            self._memory = self._next = None
         if dressed is None:
-            self._memory = self._next = None
             return source
-        if t == 0:
-            self._memory = self._next = None
-        elif t % BLOCK == 0:
+        out = source.copy()
+        top, bottom, left, right = dressed.box
+        out[top:bottom, left:right] = self._steadied(t, source, dressed) if self._strength else dressed.picture
+        return out
+
+    def _steadied(self, t: int, source: np.ndarray, dressed: Dressed) -> np.ndarray:
+        """The finished pixels of `dressed`, which are remembered."""
+        if t % BLOCK == 0:
             self._memory, self._next = self._next, None
         finished = dressed.picture
         picture = warmed = finished.astype(np.float32)
-        if self._memory is not None and self._strength:
+        if self._memory is not None:
             past = _Past.of(self._memory, source, dressed)
             picture, finished = past.blended(self._memory.picture, self._strength)
             if self._next is not None:
@@ -88,10 +94,7 @@ class Steadier:
         if t % BLOCK >= BLOCK - WARM:
             self._next = _Memory(warmed, dressed, source)
         self._memory = _Memory(picture, dressed, source)
-        top, bottom, left, right = dressed.box
-        out = source.copy()
-        out[top:bottom, left:right] = finished
-        return out
+        return finished
 
 
 @dataclass(frozen=True)

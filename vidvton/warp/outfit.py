@@ -91,8 +91,8 @@ class Outfit:
         asked for."""
         raster = _raster(labels.shape, self.limb_step)
         courses = {p.panel.part: folded_arm(p, t, labels) for p in self.limbs}
-        folded = {part for part, course in courses.items() if course is not None}
-        limbs = [map_panel(p, t, self.yaw[t], raster, step=self.limb_step, folded=p.panel.part in folded) for p in self.limbs]
+        bent = [courses[p.panel.part] is not None for p in self.limbs]
+        limbs = [map_panel(p, t, self.yaw[t], raster, step=self.limb_step, folded=f) for p, f in zip(self.limbs, bent)]
         trunk = None if self.trunk is None else map_panel(self.trunk, t, self.yaw[t], raster, step=self.limb_step)
         drawn = (self._draw_wear(wear, t, frame, labels, size, limbs, trunk, behind, courses) for wear in self.wears)
         return [d for d in drawn if d is not None]
