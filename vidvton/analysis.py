@@ -7,7 +7,7 @@ Loading brings a shot's measurements together with past and future. Nothing here
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -18,7 +18,8 @@ import torch
 from vidvton.crops import Crops, cut, plan_crops
 from vidvton.frames import as_arrays, from_arrays
 from vidvton.people.appearance import Appearance, learn_appearance
-from vidvton.people.parse import parse_frames
+from vidvton.people.edges import voted, way_between
+from vidvton.people.parse import parse_frames, person_window
 from vidvton.people.silhouettes import Silhouettes
 from vidvton.people.track import analyse, load_track
 from vidvton.progress import Progress
@@ -33,10 +34,12 @@ from vidvton.workers import fork_workers, in_order, worker_count
 CHUNK, CONTEXT = 32, 2
 SAMPLES = 14  # frames a shot from which colours are learned
 FLOW_STEP = 8  # working pixels a cell of the stored flow
-_VERSION = 6  # of all that is kept: bodies, track, colours, labels
+_VERSION = 7  # of all that is kept: bodies, track, colours, labels
 
 ClipSource = Callable[[int], Iterator[Clip]]
 """Starts a clip at a frame index and gives consecutive pieces of it."""
+FramesAt = Callable[[Sequence[int]], Iterator[np.ndarray]]
+"""Gives the frames [H, W, 3] uint8 of some indices, ascending."""
 
 
 @dataclass(frozen=True)
@@ -107,10 +110,16 @@ def _png(blob: bytes) -> np.ndarray:
 
 
 def analyse_clip(
-    source: ClipSource, size: tuple[int, int], work: Path, *, who: str = "largest", name: object = "the clip"
+    source: ClipSource,
+    size: tuple[int, int],
+    work: Path,
+    *,
+    who: str = "largest",
+    name: object = "the clip",
+    frames_at: FramesAt | None = None,
 ) -> Iterator[Progress]:
     """Analyses a clip into `work`; what is there already is not done again. `size` is the source's (height, width), `name` what
-    errors call it.
+    errors call it; `frames_at` gives single frames of `source` where that is cheaper than to read through it.
 
     Raises what `people.track.analyse` raises.
     """
@@ -121,7 +130,7 @@ def analyse_clip(
     track = load_track(work)
     crops = plan_crops(track, size)
     shots = _shots(track)
-    yield from _learn(source, work, track, crops, shots)
+    yield from _learn(frames_at or _read_through(source), work, track, crops, shots)
     yield from _parse(source, work, track, crops, shots)
 
 
@@ -151,13 +160,14 @@ def _sampled(track: PoseTrack, shot: Shot) -> list[int]:
     return rows[np.unique(np.linspace(0, len(rows) - 1, min(SAMPLES, len(rows))).round().astype(int))].tolist()
 
 
-def _learn(source: ClipSource, work: Path, track: PoseTrack, crops: Crops, shots: list[Shot]) -> Iterator[Progress]:
+def _learn(frames_at: FramesAt, work: Path, track: PoseTrack, crops: Crops, shots: list[Shot]) -> Iterator[Progress]:
     """Appearance and albedo of every shot, from a few of its frames, in one pass over the clip."""
     missing = [s for s in shots if not _look_path(work, s.start).exists()]
     wanted = [_sampled(track, s) for s in missing]
     total, done = sum(map(len, wanted)), 0
     silhouettes = Silhouettes(work)
-    pictures = _fetch(source, crops, [t for rows in wanted for t in rows])
+    chosen = [t for rows in wanted for t in rows]
+    pictures = (cut(frame, crops.boxes[t], crops.sizes[t]) for t, frame in zip(chosen, frames_at(chosen)))
     for shot, rows in zip(missing, wanted):
         arrays: dict[str, np.ndarray] = {"seen": np.array(bool(rows))}
         if rows:
@@ -169,8 +179,9 @@ def _learn(source: ClipSource, work: Path, track: PoseTrack, crops: Crops, shots
             appearance = learn_appearance(from_arrays(frames), pose, outlines)
             labels = parse_frames(from_arrays(frames), pose, outlines, appearance).numpy()
             arrays |= {f"appearance_{k}": v for k, v in appearance.to_arrays().items()}
-            arrays |= _albedo_arrays(learn_albedo(frames, labels))
-            arrays |= _plate_arrays(learn_plate(frames, labels, crops.boxes[rows]))
+            arrays |= {f"albedo_{k}": v for k, v in learn_albedo(frames, labels).to_arrays().items()}
+            plate = learn_plate(frames, labels, crops.boxes[rows])
+            arrays |= {f"plate_{k}": v for k, v in plate.to_arrays().items()} if plate is not None else {}
         write_arrays(_look_path(work, shot.start), arrays)
         done += len(rows)
         yield Progress("colours", done, total)
@@ -180,32 +191,21 @@ def _pick(pose: PoseTrack, rows: list[int]) -> PoseTrack:
     return PoseTrack(**{f.name: getattr(pose, f.name)[rows] for f in fields(PoseTrack)})
 
 
-def _fetch(source: ClipSource, crops: Crops, rows: list[int]) -> Iterator[np.ndarray]:
-    """The crops of frames `rows` (ascending), read in one go from the first to the last."""
-    if not rows:
-        return
-    t, wanted = rows[0], set(rows)
-    for clip in source(rows[0]):
-        for frame in as_arrays(clip.frames):
-            if t in wanted:
-                yield cut(frame, crops.boxes[t], crops.sizes[t])
-            t += 1
-        if t > rows[-1]:
-            return
+def _read_through(source: ClipSource) -> FramesAt:
+    """Single frames of a clip that can only be read as it runs."""
 
+    def frames_at(rows: Sequence[int]) -> Iterator[np.ndarray]:
+        if rows:
+            t, left = rows[0], set(rows)
+            for frame in (f for clip in source(t) for f in as_arrays(clip.frames)):
+                if t in left:
+                    yield frame
+                left.discard(t)
+                t += 1
+                if not left:
+                    return
 
-def _albedo_arrays(albedo: Albedo) -> dict[str, np.ndarray]:
-    arrays = {"albedo_skin": albedo.skin, "albedo_lamp": albedo.lamp}
-    for k, (centres, levels) in enumerate(zip(albedo.centres, albedo.levels)):
-        arrays[f"albedo_centres_{k}"], arrays[f"albedo_levels_{k}"] = centres, levels
-    return arrays
-
-
-def _plate_arrays(plate: Plate | None) -> dict[str, np.ndarray]:
-    if plate is None:
-        return {}
-    place = np.array([*plate.corner, plate.zoom])
-    return {"plate_picture": plate.picture, "plate_known": plate.known, "plate_place": place}
+    return frames_at
 
 
 def _load_look(work: Path, start: int) -> tuple[Appearance, Albedo, Plate | None] | None:
@@ -215,17 +215,9 @@ def _load_look(work: Path, start: int) -> tuple[Appearance, Albedo, Plate | None
         appearance = Appearance.from_arrays(
             {k.removeprefix("appearance_"): stored[k] for k in stored.files if k.startswith("appearance_")}
         )
-        count = sum(k.startswith("albedo_centres_") for k in stored.files)
-        albedo = Albedo(
-            tuple(stored[f"albedo_centres_{k}"] for k in range(count)),
-            tuple(stored[f"albedo_levels_{k}"] for k in range(count)),
-            stored["albedo_skin"],
-            stored["albedo_lamp"],
-        )
-        if "plate_place" not in stored.files:
-            return appearance, albedo, None
-        x, y, zoom = stored["plate_place"].tolist()
-        return appearance, albedo, Plate(stored["plate_picture"], stored["plate_known"], (x, y), zoom)
+        albedo = Albedo.from_arrays({k.removeprefix("albedo_"): stored[k] for k in stored.files if k.startswith("albedo_")})
+        plate = {k.removeprefix("plate_"): stored[k] for k in stored.files if k.startswith("plate_")}
+        return appearance, albedo, Plate.from_arrays(plate) if plate else None
 
 
 def _parse(source: ClipSource, work: Path, track: PoseTrack, crops: Crops, shots: list[Shot]) -> Iterator[Progress]:
@@ -247,15 +239,19 @@ def _parse(source: ClipSource, work: Path, track: PoseTrack, crops: Crops, shots
 
 @dataclass(frozen=True)
 class _ParseTask:
-    """One chunk's work: frames `low` to `high` of a shot that starts at `start`, whose `pictures` begin at `first`."""
+    """One chunk's work: frames `low` to `high` of a shot. `pictures` and `outlines` begin at frame `first` and show the part
+    `window` (top, bottom, left, right) of crops of (height, width) `size`; `pose` is in the crops' pixels, `tones`
+    [high - low, 2] are mean and contrast of their grey."""
 
     work: Path
-    start: int
     low: int
     high: int
     first: int
-    pictures: list[np.ndarray]
-    outlines: list[np.ndarray]
+    size: tuple[int, int]
+    window: tuple[int, int, int, int]
+    pictures: np.ndarray
+    outlines: np.ndarray
+    tones: np.ndarray
     pose: dict[str, np.ndarray]
     look: Appearance | None
 
@@ -265,11 +261,22 @@ def _parse_tasks(source: ClipSource, work: Path, track: PoseTrack, crops: Crops,
     for shot, low, high, pictures in _chunks(source, crops, todo):
         first = max(shot.start, low - CONTEXT)
         last = first + len(pictures)
-        outlines = [silhouettes.cut(t, tuple(crops.boxes[t]), tuple(crops.sizes[t])) for t in range(first, last)]
+        outlines = np.stack([silhouettes.cut(t, tuple(crops.boxes[t]), tuple(crops.sizes[t])) for t in range(first, last)])
         pose = crops.pose(track, first, last)
+        window = top, bottom, left, right = person_window(pose, outlines)
         arrays = {f.name: getattr(pose, f.name).numpy() for f in fields(PoseTrack)}
         look = looks[shot.start]
-        yield _ParseTask(work, shot.start, low, high, first, pictures, outlines, arrays, look and look[0])
+        parts = np.stack([p[top:bottom, left:right] for p in pictures])
+        tones = np.stack([_tone(p) for p in pictures[low - first : high - first]])
+        yield _ParseTask(
+            work, low, high, first, outlines.shape[1:], window, parts, outlines[:, top:bottom, left:right].copy(), tones, arrays,
+            look and look[0],
+        )  # fmt: skip
+
+
+def _tone(picture: np.ndarray) -> np.ndarray:
+    """[2] mean and standard deviation of a picture's grey."""
+    return np.array([float(v[0, 0]) for v in cv2.meanStdDev(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY))])
 
 
 def _chunks(
@@ -292,63 +299,45 @@ def _chunks(
 
 def _parse_chunk(task: _ParseTask) -> int:
     """Labels, measures and flow of one chunk, stored; how many frames that were."""
-    pictures, size = task.pictures, task.pictures[0].shape[:2]
+    pictures, (top, bottom, left, right) = task.pictures, task.window
     pose = PoseTrack(**{name: torch.from_numpy(value) for name, value in task.pose.items()})
     if task.look is None:
-        labels = np.zeros((len(pictures), *size), np.uint8)
+        labels = np.zeros(pictures.shape[:3], np.uint8)
     else:
-        labels = parse_frames(from_arrays(np.stack(pictures)), pose, torch.from_numpy(np.stack(task.outlines)), task.look).numpy()
+        still = torch.ones(len(pose))
+        here = pose.moved(still, torch.tensor([-left, -top]) * still[:, None])
+        labels = parse_frames(from_arrays(pictures), here, torch.from_numpy(task.outlines), task.look).numpy()
     seen = pose.present.tolist()
-    ways = [_way(pictures[k - 1], pictures[k]) if k and seen[k] and seen[k - 1] else None for k in range(len(pictures))]
-    labels = _voted(labels, ways)
-    rows, blobs, flows, tones = [], [], [], []
-    cells = -(-size[0] // FLOW_STEP), -(-size[1] // FLOW_STEP)
+    ways = [way_between(pictures[k - 1], pictures[k]) if k and seen[k] and seen[k - 1] else None for k in range(len(pictures))]
+    voices = voted(labels, ways)
+    labels = np.zeros((len(pictures), *task.size), np.uint8)
+    labels[:, top:bottom, left:right] = voices
+    rows, blobs, flows = [], [], []
+    cells = tuple(-(-n // FLOW_STEP) for n in task.size)
     for t in range(task.low, task.high):
         k = t - task.first
         rows.append(measure_frame(pose.keypoints[k].numpy(), labels[k], bool(pose.present[k])))
         blobs.append(cv2.imencode(".png", labels[k], [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes())
-        tones.append([float(v[0, 0]) for v in cv2.meanStdDev(cv2.cvtColor(pictures[k], cv2.COLOR_RGB2GRAY))])
-        flows.append(np.zeros((*cells, 2), np.float16) if ways[k] is None else _in_cells(ways[k], size, cells))
+        flows.append(np.zeros((*cells, 2), np.float16))
+        if ways[k] is not None:
+            part = _in_cells(ways[k], labels[k, top:bottom, left:right].shape)
+            flows[-1][top // FLOW_STEP :, left // FLOW_STEP :][: part.shape[0], : part.shape[1]] = part
     measure = BodyMeasure.stack(rows)
     arrays = {f"measure_{f.name}": getattr(measure, f.name) for f in fields(BodyMeasure)}
     ends = np.cumsum([len(b) for b in blobs])
     data = np.frombuffer(b"".join(blobs), np.uint8)
     write_arrays(
         _chunk_path(task.work, task.low),
-        {"ends": ends, "data": data, "flow": np.stack(flows), "tones": np.array(tones), **arrays},
+        {"ends": ends, "data": data, "flow": np.stack(flows), "tones": task.tones, **arrays},
     )
     return task.high - task.low
 
 
-def _way(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """[h/2, w/2, 2] float32: for each pixel of `after` at half size, where its content was in `before`, less its own place."""
-    half = (after.shape[1] // 2, after.shape[0] // 2)
-    a, b = (cv2.resize(cv2.cvtColor(p, cv2.COLOR_RGB2GRAY), half, interpolation=cv2.INTER_AREA) for p in (before, after))
-    return cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(b, a, None)
-
-
-def _in_cells(way: np.ndarray, size: tuple[int, int], cells: tuple[int, int]) -> np.ndarray:
-    """[h, w, 2] float16: how far the content of each cell has come, in working pixels."""
+def _in_cells(way: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """[h, w, 2] float16: how far the content of each cell of FLOW_STEP pixels has come, in pixels of (height, width) `size`."""
+    cells = tuple(-(-n // FLOW_STEP) for n in size)
     scale = np.float32([size[1] / way.shape[1], size[0] / way.shape[0]])
     return (-cv2.resize(way, cells[::-1], interpolation=cv2.INTER_AREA) * scale).astype(np.float16)
-
-
-def _voted(labels: np.ndarray, ways: list[np.ndarray | None]) -> np.ndarray:
-    """Labels [T, h, w] in which a pixel that differs from both its neighbours in time, along the motion, follows them where
-    they agree: outlines stop trembling and a surface mistaken in one frame is set right."""
-    height, width = labels.shape[1:]
-    y, x = np.mgrid[:height, :width].astype(np.float32)
-
-    def moved(source: np.ndarray, way: np.ndarray, sign: float) -> np.ndarray:
-        flow = cv2.resize(way, (width, height), interpolation=cv2.INTER_LINEAR) * np.float32(sign * width / way.shape[1])
-        return cv2.remap(source, x + flow[..., 0], y + flow[..., 1], cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
-
-    out = labels.copy()
-    for k in range(1, len(labels) - 1):
-        if ways[k] is not None and ways[k + 1] is not None:
-            before, after = moved(labels[k - 1], ways[k], 1.0), moved(labels[k + 1], ways[k + 1], -1.0)
-            np.copyto(out[k], before, where=before == after)
-    return out
 
 
 def load_analysis(work: Path, size: tuple[int, int], *, rate: float = 25.0) -> Analysis:

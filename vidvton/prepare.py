@@ -16,7 +16,7 @@ from vidvton.errors import VidvtonError
 from vidvton.frames import as_arrays
 from vidvton.people.agnostic import make_agnostic
 from vidvton.values import Clip, Garment, PersonTrack, TryOnInputs, WarpedGarment
-from vidvton.warp.layers import Box
+from vidvton.warp.canvas import Box
 from vidvton.warp.outfit import Drawn, Outfit, fit_outfit
 
 

@@ -13,7 +13,8 @@ from vidvton.values import LANDMARKS, Garment, Layout, Part
 from vidvton.warp.body import COLUMN, BodyMeasure, measure_frame
 from vidvton.warp.drape import enlarge, map_panel
 from vidvton.warp.fit import fit_panels
-from vidvton.warp.layers import Canvas, panel_layer
+from vidvton.warp.canvas import Canvas
+from vidvton.warp.layers import panel_layer
 from vidvton.warp.lock import LARGEST_SHIFT
 from vidvton.warp.outfit import fit_outfit
 from vidvton.warp.panels import panels_for

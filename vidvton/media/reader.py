@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
@@ -33,6 +33,8 @@ class ClipReader(Protocol):
     def warnings(self) -> list[str]: ...
 
     def clips(self, length: int, overlap: int = 0, start: int = 0) -> Iterator[Clip]: ...
+
+    def frames_at(self, numbers: Sequence[int]) -> Iterator[np.ndarray]: ...
 
 
 class VideoReader:
@@ -68,7 +70,14 @@ class VideoReader:
         """
         return windows(self._frames(start), length, overlap, self.info.time_base, self.info.size)
 
-    def _frames(self, start: int) -> Iterator[tuple[int, np.ndarray]]:
+    def frames_at(self, numbers: Sequence[int]) -> Iterator[np.ndarray]:
+        """The frames `numbers` (ascending), [H, W, 3] uint8 each, upright: the same as `clips` gives. What lies between them is
+        decoded and not converted, which is most of the work."""
+        if len(numbers):
+            frames = self._frames(numbers[0], frozenset(numbers))
+            yield from (array for (_, array), _ in zip(frames, numbers))
+
+    def _frames(self, start: int, only: frozenset[int] | None = None) -> Iterator[tuple[int, np.ndarray]]:
         info, self._findings = self.info, Findings()
         sideways = info.rotation in (90, 270)
         to_rgb = ToRgb(*((info.height, info.width) if sideways else (info.width, info.height)))
@@ -77,7 +86,7 @@ class VideoReader:
             first = pts if first is None else first
             self._limits.check_length(info.path, float((pts - first) * info.time_base))
             self._limits.check_count(info.path, number + 1)
-            if number < start:
+            if number < start or (only is not None and number not in only):
                 continue
             if frame is not last_frame:
                 if size not in (None, (frame.width, frame.height)):
@@ -120,10 +129,14 @@ class PictureReader:
 
     def clips(self, length: int, overlap: int = 0, start: int = 0) -> Iterator[Clip]:
         """As `VideoReader.clips`; VidvtonError where a picture of the folder has another size than the first."""
-        return windows(self._frames(start), length, overlap, self.info.time_base, self.info.size)
+        return windows(self._frames(range(start, len(self._paths))), length, overlap, self.info.time_base, self.info.size)
 
-    def _frames(self, start: int) -> Iterator[tuple[int, np.ndarray]]:
-        for number in range(start, len(self._paths)):
+    def frames_at(self, numbers: Sequence[int]) -> Iterator[np.ndarray]:
+        """As `VideoReader.frames_at`."""
+        return (array for _, array in self._frames(numbers))
+
+    def _frames(self, numbers: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+        for number in numbers:
             path = self._paths[number]
             picture = read_image(path, max_pixels=self._limits.max_pixels)
             if picture.size != self.info.size:

@@ -8,11 +8,12 @@ import cv2
 import numpy as np
 
 
-def guided(fields: np.ndarray, guide: np.ndarray, *, radius: int, eps: float, step: int = 2) -> np.ndarray:
+def guided(fields: np.ndarray, guide: np.ndarray, *, radius: int, eps: float, step: int = 2, faint: float = 0.0) -> np.ndarray:
     """`fields` [C, h, w] averaged along the colours of `guide` [3, h, w] float32 0-1.
 
     He, Sun and Tang's guided filter with a colour guide, its coefficients found on a `step` times coarser grid as in their fast
-    version. `radius` in pixels; contrasts under the root of `eps` are smoothed over.
+    version. `radius` in pixels; contrasts under the root of `eps` are smoothed over. A field that is under `faint`
+    throughout is left as it is.
     """
     h, w = fields.shape[1:]
     size = (-(-w // step), -(-h // step))
@@ -37,6 +38,9 @@ def guided(fields: np.ndarray, guide: np.ndarray, *, radius: int, eps: float, st
     i_rr, i_rg, i_rb = i_rr / det, i_rg / det, i_rb / det
     out = np.empty_like(fields)
     for c, field in enumerate(fields):
+        if field.max() < faint:
+            out[c] = field
+            continue
         p = small(field)
         mean = box(p)
         cr, cg, cb = (box(p * x) - mean * m for x, m in zip(colours, means))
@@ -85,4 +89,32 @@ def blend_along(own: np.ndarray, others: list[tuple[np.ndarray, tuple, np.ndarra
         part = trust * np.float32(share)
         out = cv2.blendLinear(out, moved, weight, part)
         weight = weight + part
+    return out
+
+
+def way_between(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """[h/2, w/2, 2] float32: for each pixel of `after` [h, w, 3] uint8 at half size, where its content was in `before`, less its
+    own place."""
+    half = (after.shape[1] // 2, after.shape[0] // 2)
+    a, b = (cv2.resize(cv2.cvtColor(p, cv2.COLOR_RGB2GRAY), half, interpolation=cv2.INTER_AREA) for p in (before, after))
+    return cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(b, a, None)
+
+
+def voted(labels: np.ndarray, ways: list[np.ndarray | None]) -> np.ndarray:
+    """Labels [T, h, w] in which a pixel that differs from both its neighbours in time, along the motion `ways` (as
+    `way_between` gives them), follows them where they agree: outlines stop trembling and a surface mistaken in one frame is set
+    right."""
+    height, width = labels.shape[1:]
+    places = _places(height, width)
+
+    def moved(source: np.ndarray, way: np.ndarray, sign: float) -> np.ndarray:
+        flow = cv2.resize(way, (width, height), interpolation=cv2.INTER_LINEAR)
+        at = cv2.scaleAdd(flow, sign * width / way.shape[1], places)
+        return cv2.remap(source, at, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+
+    out = labels.copy()
+    for k in range(1, len(labels) - 1):
+        if ways[k] is not None and ways[k + 1] is not None:
+            before, after = moved(labels[k - 1], ways[k], 1.0), moved(labels[k + 1], ways[k + 1], -1.0)
+            np.copyto(out[k], before, where=before == after)
     return out

@@ -14,7 +14,7 @@ from .appearance import Appearance
 from .colours import bins_of
 from .edges import Follower, blend_along, guided
 from .evidence import BACKGROUND, HAIR, LOWER, SHOE, SKIN, SURFACES, THING, UPPER, loose_pieces, softmax, spread, weigh
-from .zones import LIMB, Body, Zones, body_of, grid, soft, zones_of
+from .zones import LIMB, MISSING, Body, Zones, body_of, grid, soft, zones_of
 
 LABEL = {name: i for i, name in enumerate(CIHP_LABELS)}
 _FINE, _COARSE = 2, 4
@@ -22,6 +22,9 @@ _NEIGHBOUR = 0.8
 _AGREE = 3.0
 _FAINTEST = -8.0
 _BARED = 0.12  # share of skin at a place of the trunk from which it is the trunk's own
+_FAINT_MASK = 32  # of 255: a silhouette below this says nothing
+_AROUND = 0.05  # of the longer side: how far from silhouette and joints the person may still be
+_NOWHERE = 0.05  # a surface that is less likely than that everywhere needs no edges
 _LONG = 1.4  # limb station from which on trousers or skirt are long
 
 
@@ -48,6 +51,24 @@ def parse_frames(frames: Tensor, pose: PoseTrack, silhouettes: Tensor | np.ndarr
     return torch.from_numpy(out)
 
 
+def person_window(pose: PoseTrack, silhouettes: np.ndarray) -> tuple[int, int, int, int]:
+    """(top, bottom, left, right), multiples of 8 but for the picture's own end: the part of the pictures that the person can be
+    in over all these frames, by the `silhouettes` [T, h, w] uint8 and the joints of `pose`; outside, labels are background."""
+    height, width = silhouettes.shape[1:]
+    seen = silhouettes[pose.present.numpy()] >= _FAINT_MASK
+    points = pose.keypoints[pose.present].reshape(-1, 3).numpy()
+    points = points[points[:, 2] >= MISSING, :2]
+    ends = []
+    for count, on, at in ((height, seen.any((0, 2)), points[:, 1]), (width, seen.any((0, 1)), points[:, 0])):
+        places = np.concatenate([np.flatnonzero(on), at[(at >= 0) & (at < count)]])
+        if not len(places):
+            return 0, height, 0, width
+        margin = max(24, _AROUND * max(height, width))
+        low, high = max(0, int(places.min() - margin) // 8 * 8), -(-int(places.max() + 1 + margin) // 8) * 8
+        ends += [low, min(count, high)]
+    return tuple(ends)
+
+
 class _Seen:
     __slots__ = ("logs", "grey", "guide", "zones", "body")
 
@@ -61,7 +82,7 @@ def _see(picture: np.ndarray, mask: np.ndarray, pose: PoseTrack, t: int, appeara
     if not bool(pose.present[t]):
         return None
     body = body_of(pose.keypoints[t].numpy(), float(pose.yaw[t]), pose.boxes[t].numpy())
-    if body is None or mask.max() < 32:
+    if body is None or mask.max() < _FAINT_MASK:
         return None
     h, w = mask.shape
     size = (-(-w // _FINE), -(-h // _FINE))
@@ -118,7 +139,7 @@ def _label(seen: _Seen, packed: tuple, appearance: Appearance, size: tuple[int, 
         logs[c] -= 6 * cv2.resize(loose.astype(np.float32), post.shape[:0:-1], interpolation=cv2.INTER_LINEAR)
     post = softmax(logs)
     for radius, eps, step in ((9, 1e-3, 4), (4, 3e-4, 2)):
-        post = softmax(logs + np.float32(_AGREE) * guided(post, seen.guide, radius=radius, eps=eps, step=step))
+        post = softmax(logs + np.float32(_AGREE) * guided(post, seen.guide, radius=radius, eps=eps, step=step, faint=_NOWHERE))
     surface = _largest(post, size)
     return _name(surface, seen.zones, seen.body, appearance)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from vidvton.warp.layers import Box
+from vidvton.warp.canvas import Box
 from vidvton.warp.outfit import Drawn
 
 TRACE = 0.004  # an alpha below this is none: the feather ends somewhere

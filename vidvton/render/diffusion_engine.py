@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vidvton.analysis import Shot, analyse_clip, load_analysis
+from vidvton.analysis import FramesAt, Shot, analyse_clip, load_analysis
 from vidvton.collate import garment_conditions
 from vidvton.errors import MisuseError
 from vidvton.frames import as_arrays
@@ -43,19 +43,21 @@ Task = tuple[int, np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]
 @dataclass(frozen=True)
 class Film:
     """A clip to be read again and again: `clips(start)` gives consecutive pieces from a frame on; `size` (height, width) in
-    pixels, `rate` frames/s, `name` what errors call it."""
+    pixels, `rate` frames/s, `name` what errors call it; `frames_at` gives single frames where that is cheaper."""
 
     clips: Callable[[int], Iterator[Clip]]
     size: tuple[int, int]
     rate: float
     name: object = "the clip"
+    frames_at: FramesAt | None = None
 
 
 def film_of(source: Path, limits: Limits) -> Film:
     """The film in file or folder `source`."""
-    info = open_clip(source, limits=limits).info
+    reader = open_clip(source, limits=limits)
+    info = reader.info
     clips = lambda start: open_clip(source, limits=limits).clips(PIECE, start=start)  # noqa: E731
-    return Film(clips, info.size, float(info.rate) or 25.0, source)
+    return Film(clips, info.size, float(info.rate) or 25.0, source, reader.frames_at)
 
 
 class DiffusionEngine:
@@ -91,7 +93,8 @@ class DiffusionEngine:
     def prepare_conditions(self) -> Iterator[Progress | Note]:
         """All of `prepare` but the sampling."""
         film = self._film
-        yield from analyse_clip(film.clips, film.size, self._work, who=self._settings.who, name=film.name)
+        who = self._settings.who
+        yield from analyse_clip(film.clips, film.size, self._work, who=who, name=film.name, frames_at=film.frames_at)
         analysis, outfits = load_analysis(self._work, film.size, rate=film.rate), Outfits()
         yield from fit_all(analysis, self._garments, outfits)
         categories = {g.category for g in self._garments}

@@ -38,9 +38,10 @@ class WarpEngine:
         self._pool: Executor | None = None
 
     def prepare(self) -> Iterator[Progress | Note]:
-        info = open_clip(self._source, limits=self._limits).info
+        reader = open_clip(self._source, limits=self._limits)
+        info, who = reader.info, self._settings.who
         rate = float(info.rate) or 25.0
-        yield from analyse_clip(self._clips, info.size, self._work, who=self._settings.who, name=self._source)
+        yield from analyse_clip(self._clips, info.size, self._work, who=who, name=self._source, frames_at=reader.frames_at)
         self._analysis = load_analysis(self._work, info.size, rate=rate)
         count = len(self._analysis.track)
         for shot in self._analysis.shots:

@@ -47,6 +47,11 @@ AVERAGE_LEG = np.interp(LIMB, [0, 0.4, 1, 1.4, 2], [0.20, 0.19, 0.125, 0.12, 0.0
 BARE_LEG = np.interp(LIMB, [0, 0.4, 1, 1.3, 1.6, 1.8, 2], [0.19, 0.17, 0.115, 0.110, 0.079, 0.064, 0.062])
 
 
+def picked(labels: np.ndarray, names: np.ndarray) -> np.ndarray:
+    """[h, w] bool: `names` [256] bool read at `labels` [h, w] uint8. cv2's table takes a seventh of numpy's time."""
+    return cv2.LUT(labels, names.view(np.uint8)).view(bool)
+
+
 @dataclass(frozen=True)
 class BodyMeasure:
     """Raw measurements, one row a frame (K column stations, S limb stations; sides are picture-left, picture-right).
@@ -266,10 +271,15 @@ def _slimness(labels: np.ndarray, points: np.ndarray, unit: float, limbs, names:
     largest circles that fit around their bones."""
     ratios = []
     for joints, name in zip(limbs, names):
-        skin = (labels == name).astype(np.uint8)
-        if not skin.any():
+        skin = (labels == name).view(np.uint8)
+        left, top, width, height = cv2.boundingRect(skin)
+        if not width:
             continue
-        inside = cv2.distanceTransform(cv2.copyMakeBorder(skin, 0, 1, 0, 1, cv2.BORDER_REPLICATE), cv2.DIST_L2, 5)
+        # The part that shows it, with a pixel around: beyond, nothing is inside.
+        top, left, bottom, right = max(top - 1, 0), max(left - 1, 0), top + height + 1, left + width + 1
+        part = cv2.copyMakeBorder(skin, 0, 1, 0, 1, cv2.BORDER_REPLICATE)[top : bottom + 1, left : right + 1]
+        inside = np.zeros((labels.shape[0] + 1, labels.shape[1] + 1), np.float32)
+        inside[top : bottom + 1, left : right + 1] = cv2.distanceTransform(part, cv2.DIST_L2, 5)
         centres, across = limb_axis(points, joints)
         fine = np.arange(0.3, 1.9, 0.04)
         base, normal = (np.stack([np.interp(fine, LIMB, a[:, i]) for i in (0, 1)], -1) for a in (centres, across))

@@ -50,12 +50,12 @@ def invert_lattice(
 
     `nodes` [R, C, 2] are pixel points of a regular lattice, `values` [R, C, V] what each node carries (its lattice coordinates,
     say). Returns `(map [h, w, V] float32, weight [h, w] float32)` on a raster of (h, w) `size` with cells of `step` pixels;
-    weight is zero where the lattice does not reach. The lattice is refined until its spacing is near half a cell, then spread
+    weight is zero where the lattice does not reach. The lattice is refined until its spacing is under a cell, then spread
     with bilinear weights: where it folds over itself the values are averaged, so nothing tears and nothing flips, by the `say`
     [R] of the rows where one is given (at least 1).
     """
     span = np.abs(np.diff(nodes, axis=0)).max(initial=0), np.abs(np.diff(nodes, axis=1)).max(initial=0)
-    factor = [int(np.clip(np.ceil(s / step * 1.7) * finer, 1, 64)) for s in span]
+    factor = [int(np.clip(np.ceil(s / step * 1.3) * finer, 1, 64)) for s in span]
     shape = ((nodes.shape[1] - 1) * factor[1] + 1, (nodes.shape[0] - 1) * factor[0] + 1)
     carried = [nodes, values] if say is None else [nodes, values, np.broadcast_to(say[:, None, None], (*nodes.shape[:2], 1))]
     dense = _refine(np.concatenate(carried, -1).astype(np.float32), shape)

@@ -6,14 +6,15 @@ Labels decide at working size; colours and the garment's own outline are read at
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
 
 from vidvton.values import CIHP_LABELS, Part
-from vidvton.warp.body import BARE_ARM, LOWER, UPPER
-from vidvton.warp.drape import PanelMap, enlarge
+from vidvton.warp.body import BARE_ARM, LOWER, UPPER, picked
+from vidvton.warp.canvas import Box, Canvas, Layer
+from vidvton.warp.drape import PanelMap, enlarge, part_of
 from vidvton.warp.limbs import Limb
 from vidvton.warp.panels import CROTCH_ON_LEG
 from vidvton.warp.texture import Texture
@@ -38,75 +39,11 @@ OWN_ARM = {Part.LEFT_SLEEVE: labelled("left_arm"), Part.RIGHT_SLEEVE: labelled("
 OWN_SKIN = OWN_ARM | {Part.LEFT_LEG: labelled("left_leg"), Part.RIGHT_LEG: labelled("right_leg")}
 STANDS_OFF = 0.008, 0.018  # of the picture: how far a sleeve reaches beyond the arm's outline at the shoulder, and below it
 COURSE = 0.014  # of the picture, over which the border of top and trousers is made smooth
+_ABOUT, _BESIDE = 2.5, 24  # half-widths of a sleeve, and working pixels beside it, in which it can have a say
 RIM = 1.29  # how far beyond a panel's outline (in half-widths) old cloth still counts as its own
 
 
-Box = tuple[int, int, int, int]
-"""(top, bottom, left, right) of a part of the output."""
-
-
-@dataclass(frozen=True)
-class Canvas:
-    """How working pictures of a part of the crop lie in the output: they start at `origin` (x, y) working pixels and one
-    working pixel is `zoom` (x, y) output pixels; the output is `size` (height, width)."""
-
-    origin: tuple[int, int]
-    zoom: tuple[float, float]
-    size: tuple[int, int]
-
-    def enlarge(self, raster: np.ndarray, box: Box, *, cell: float = 1.0) -> np.ndarray:
-        """The part `box` of the output, float32, from a `raster` [h, w(, C)] whose cells are `cell` working pixels."""
-        top, bottom, left, right = box
-        fx, fy = 1 / (self.zoom[0] * cell), 1 / (self.zoom[1] * cell)
-        x, y = (left + 0.5) * fx - self.origin[0] / cell - 0.5, (top + 0.5) * fy - self.origin[1] / cell - 0.5
-        matrix = np.float32([[fx, 0, x], [0, fy, y]])
-        picture = np.ascontiguousarray(raster, np.float32)
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        return cv2.warpAffine(picture, matrix, (right - left, bottom - top), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-
-    def enlarge_map(self, raster: np.ndarray, box: Box, *, cell: float) -> np.ndarray:
-        """The same for a map [h, w, 2] of points to read: in full precision, where `enlarge` rounds places to 1/32 of a cell."""
-        top, bottom, left, right = box
-        rows = _weights(np.arange(top, bottom), self.zoom[1] * cell, self.origin[1] / cell, raster.shape[0])
-        columns = _weights(np.arange(left, right), self.zoom[0] * cell, self.origin[0] / cell, raster.shape[1])
-        return np.dstack([rows @ np.ascontiguousarray(raster[..., k], np.float32) @ columns.T for k in (0, 1)])
-
-    def extent(self, weight: np.ndarray, *, cell: float = 1.0, least: float = 0.01) -> Box | None:
-        """The part of the output that `weight` [h, w] (cells of `cell` working pixels) over `least` touches; None if nothing."""
-        on = weight > least
-        rows, columns = np.flatnonzero(on.any(1)), np.flatnonzero(on.any(0))
-        if not len(rows):
-            return None
-        fx, fy = self.zoom[0] * cell, self.zoom[1] * cell
-        x, y = self.origin[0] / cell, self.origin[1] / cell
-        top, bottom = int((rows[0] - 1 + y) * fy), int((rows[-1] + 2 + y) * fy) + 1
-        left, right = int((columns[0] - 1 + x) * fx), int((columns[-1] + 2 + x) * fx) + 1
-        box = max(0, top), min(self.size[0], bottom), max(0, left), min(self.size[1], right)
-        return box if box[0] < box[1] and box[2] < box[3] else None
-
-
-def _weights(pixels: np.ndarray, zoom: float, start: float, count: int) -> np.ndarray:
-    """[N, count] float32: bilinear weights of `count` cells, the first at `start`, for output `pixels` [N] of which `zoom` make
-    a cell."""
-    at = np.clip((pixels + 0.5) / zoom - start - 0.5, 0, count - 1)
-    low = np.minimum(at.astype(int), max(count - 2, 0))
-    out = np.zeros((len(pixels), count), np.float32)
-    index = np.arange(len(pixels))
-    out[index, low] = 1 - (at - low)
-    if count > 1:
-        out[index, low + 1] += at - low
-    return out
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One piece at output size: `colour` [H, W, 3] uint8 and `alpha` [H, W] float32 0-1 with their top left pixel at `corner`
-    (top, left); `lit` says that the colour is still without the frame's light."""
-
-    colour: np.ndarray
-    alpha: np.ndarray
-    corner: tuple[int, int]
-    lit: bool = True
+_STEEP = ((np.clip(np.arange(256), 70, 185) - 70) / 115).astype(np.float32)  # what `soften` makes of a blurred edge
 
 
 @dataclass(frozen=True)
@@ -123,21 +60,25 @@ class Dressing:
     fabric: np.ndarray | None = None
 
 
-def soften(mask: np.ndarray, spread: float = 0.8) -> np.ndarray:
+def soften(mask: np.ndarray, *, wide: bool = False) -> np.ndarray:
     """float32 0-1 from a boolean mask, its edge spread over a pixel or two.
 
-    Labels end at whole pixels, and a line between pixels is a stair that climbs as the body moves. A wide blur finds the line,
-    and steepening it again leaves the edge where it is and nearly as sharp."""
-    wide = cv2.GaussianBlur(np.where(mask, np.uint8(255), np.uint8(0)), (0, 0), 3 * spread)
-    return cv2.convertScaleAbs(np.clip(wide, 70, 185) - np.uint8(70), alpha=255 / 115).astype(np.float32) * np.float32(1 / 255)
+    Labels end at whole pixels, and a line between pixels is a stair that climbs as the body moves. A wide blur (three boxes,
+    near a Gaussian of 2.4 pixels, or 3 where `wide`) finds the line, and steepening it again leaves the edge where it is and
+    nearly as sharp."""
+    blurred = np.ascontiguousarray(mask).view(np.uint8) * np.uint8(255)
+    for side in (7, 7, 3) if wide else (5, 5, 5):
+        blurred = cv2.blur(blurred, (side, side))
+    return cv2.LUT(blurred, _STEEP)
 
 
 def step_between(values: np.ndarray, low: float | np.ndarray, high: float | np.ndarray) -> np.ndarray:
     """0 below `low`, 1 above `high`, smooth in between (low > high turns it round)."""
     share = np.subtract(values, low)
-    share /= high - low
-    np.clip(share, 0, 1, out=share)
-    rest = 3 - 2 * share
+    share *= 1 / (high - low)
+    np.minimum(np.maximum(share, 0, out=share), 1, out=share)
+    rest = share * -2
+    rest += 3
     share *= share
     share *= rest
     return share
@@ -154,9 +95,9 @@ def old_cloth(
     to a skirt below it; `column` is the trunk's (across, station) [h, w]."""
     dress = labels == _id["dress"]
     if category == "full":
-        return UPPER[labels] | LOWER[labels]
+        return picked(labels, UPPER) | picked(labels, LOWER)
     if not dress.any() or column is None:
-        return UPPER[labels] if category == "upper" else LOWER[labels] | dress
+        return picked(labels, UPPER) if category == "upper" else picked(labels, LOWER) | dress
     across, station = column
     above = station < waist
     for arm in arms:
@@ -164,17 +105,7 @@ def old_cloth(
         near = (arm.across < np.where(on_trunk, 1.1, 1.6)) & (arm.station > 0.2) & (arm.station < np.where(on_trunk, 1.75, 3))
         # Where its map ends, an arm's stations run back to nothing within a cell.
         above |= cv2.morphologyEx(near.astype(np.uint8), cv2.MORPH_OPEN, np.ones((7, 7), np.uint8)) > 0
-    return (UPPER[labels] & (~dress | above)) if category == "upper" else LOWER[labels] | (dress & ~above)
-
-
-def enlarged_layer(colour: np.ndarray, alpha: np.ndarray, canvas: Canvas, *, cell: float) -> Layer | None:
-    """A layer from pictures [h, w, 3] and [h, w] with cells of `cell` working pixels that need no more light; None if nothing
-    is seen."""
-    box = canvas.extent(alpha, cell=cell)
-    if box is None:
-        return None
-    drawn = cv2.convertScaleAbs(canvas.enlarge(colour, box, cell=cell))
-    return Layer(drawn, canvas.enlarge(alpha, box, cell=cell), (box[0], box[2]), lit=False)
+    return (picked(labels, UPPER) & (~dress | above)) if category == "upper" else picked(labels, LOWER) | (dress & ~above)
 
 
 def draw_order(maps: list[PanelMap]) -> list[int]:
@@ -204,13 +135,19 @@ def panel_layer(
 
     `labels` and `old` [h, w] (bool) at working size; `column` [h, w] the trunk panel's `across` there; `arms` the bare arms.
     """
+    side = max(labels.shape)
+    if m.part in SLEEVES:  # a small part of the picture
+        part = _own_part(m, labels.shape, int(step))
+        if part is None:
+            return None
+        m, labels, old, column, arms, canvas = _cropped(part, m, labels, old, column, arms, canvas, int(step))
     work = labels.shape
     across, station, reach = cv2.split(enlarge(np.dstack([np.abs(m.across), m.station, m.reach]), work))
     beside = _on_own_arm(m, hem, labels, column, arms)
     lies = step_between(across, 1.10, 1.0) * reach
     if m.part in SLEEVES:
         lies = np.maximum(lies, _sleeved(m, hem, labels, arms) * step_between(across, 1.9, 1.7))
-    allow = _allowed(m, dressing, labels, across, station, arms) * lies
+    allow = _allowed(m, dressing, labels, across, station, arms, side) * lies
     allow *= step_between(station, hem + 0.30, hem + 0.18)
     rim = soften(cv2.dilate(old.astype(np.uint8), np.ones((3, 3))))
     cover = _domain(m, hem, dressing.sleeve_ends, labels, across, station, arms) * rim * np.minimum(2 * reach, 1)
@@ -229,7 +166,7 @@ def panel_layer(
     if box is None:
         return None
     shares = cv2.split(canvas.enlarge(np.dstack([allow, cover]), box))
-    at = cv2.split(canvas.enlarge_map(m.read - 0.5, box, cell=step))
+    at = canvas.enlarge_map(m.read - 0.5, box, cell=step)
     back = canvas.enlarge(m.back, box, cell=step) if m.back.max() > 0 else None
     colour, outline, grown = _lookup(dressing.texture, at, back)
     alpha = np.maximum(outline * shares[0], grown * shares[1])
@@ -237,31 +174,70 @@ def panel_layer(
     return Layer(colour, alpha, (box[0], box[2]))
 
 
-def _allowed(m: PanelMap, dressing: Dressing, labels: np.ndarray, across: np.ndarray, station: np.ndarray, arms: list[Limb]):
-    """[h, w] 0-1: where this panel may be seen at all, given what lies in front of it."""
+def _own_part(m: PanelMap, size: tuple[int, int], step: int) -> Box | None:
+    """The part of the working picture of (height, width) `size` that a sleeve and its surroundings take, in steps of 8 pixels;
+    None where it is nowhere."""
+    near = (np.abs(m.across) < _ABOUT) & (m.reach > 0)
+    rows, columns = np.flatnonzero(near.any(1)), np.flatnonzero(near.any(0))
+    if not len(rows):
+        return None
+    ends = []
+    for found, count in ((rows, size[0]), (columns, size[1])):
+        low, high = int(found[0]) * step - _BESIDE, (int(found[-1]) + 1) * step + _BESIDE
+        ends += [max(0, low // 8 * 8), min(count, -(-high // 8) * 8)]
+    return tuple(ends)
+
+
+def _cropped(part: Box, m: PanelMap, labels, old, column, arms: list[Limb], canvas: Canvas, step: int):
+    """All that `panel_layer` reads, on a part of the working picture."""
+    top, bottom, left, right = part
+    rows, columns = slice(top, bottom), slice(left, right)
+    arms = [
+        replace(
+            arm, side=arm.side[rows, columns], across=arm.across[rows, columns], station=arm.station[rows, columns],
+            course=None if arm.course is None else arm.course.moved((left, top)),
+        )
+        for arm in arms
+    ]  # fmt: skip
+    m = part_of(m, slice(top // step, -(-bottom // step)), slice(left // step, -(-right // step)))
+    canvas = replace(canvas, origin=(canvas.origin[0] + left, canvas.origin[1] + top))
+    labels, old = np.ascontiguousarray(labels[rows, columns]), old[rows, columns]
+    return m, labels, old, None if column is None else column[rows, columns], arms, canvas
+
+
+def _allowed(
+    m: PanelMap,
+    dressing: Dressing,
+    labels: np.ndarray,
+    across: np.ndarray,
+    station: np.ndarray,
+    arms: list[Limb],
+    side: int,
+) -> np.ndarray:
+    """[h, w] 0-1: where this panel may be seen at all, given what lies in front of it; `side` the longer side of the picture."""
     # Specks of skin in the middle of cloth are mistakes of the labels, a finger is wider.
-    limbs = cv2.morphologyEx((BARE_ARM | SHOES)[labels].astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5))) > 0
-    hidden = HEAD[labels] | limbs
+    limbs = cv2.morphologyEx(picked(labels, BARE_ARM | SHOES).view(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5))) > 0
+    hidden = picked(labels, HEAD) | limbs
     if m.part in SLEEVES:
         # A sleeve stands off the arm a little, at the shoulder hardly at all, never far.
-        person = (~BACKGROUND[labels]).astype(np.uint8)
-        close, near = (cv2.dilate(person, np.ones((2 * max(2, round(r * max(labels.shape))) + 1,) * 2)) > 0 for r in STANDS_OFF)
+        person = (~picked(labels, BACKGROUND)).astype(np.uint8)
+        close, near = (cv2.dilate(person, np.ones((2 * max(2, round(r * side)) + 1,) * 2)) > 0 for r in STANDS_OFF)
         near = (close & (station > 0.12)) | (near & (station > 0.3))
-        seen = (UPPER | SKIN_OF_TRUNK | LOWER | OWN_ARM[m.part])[labels] | (BACKGROUND[labels] & near)
-        hidden &= ~OWN_ARM[m.part][labels]
+        seen = picked(labels, UPPER | SKIN_OF_TRUNK | LOWER | OWN_ARM[m.part]) | (picked(labels, BACKGROUND) & near)
+        hidden &= ~picked(labels, OWN_ARM[m.part])
     elif dressing.category == "upper":
-        seen = (UPPER | SKIN_OF_TRUNK)[labels] if dressing.tucked else (UPPER | SKIN_OF_TRUNK | LOWER)[labels]
+        seen = picked(labels, UPPER | SKIN_OF_TRUNK) if dressing.tucked else picked(labels, UPPER | SKIN_OF_TRUNK | LOWER)
     else:
         worn = LOWER | LEGS_BARE | SKIN_OF_TRUNK | (UPPER if dressing.category == "full" else labelled("dress"))
         # Below the hips cloth hangs free of the body.
         free = station > 0.9 if m.part in (Part.TORSO, Part.SKIRT) else np.ones(labels.shape, bool)
-        seen = worn[labels] | (BACKGROUND[labels] & free)
+        seen = picked(labels, worn) | (picked(labels, BACKGROUND) & free)
     seen = cv2.morphologyEx(seen.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((7, 7))) > 0
     if m.part == Part.TORSO:
         # The shoulder's cap is the trunk's to cover, and what of the arm-pit the sleeve leaves; the arm below lies before it.
         for arm in arms:
             limit = np.clip(dressing.sleeve_ends.get(arm.part, 0.0) - 0.1, 0.35, 0.9)
-            cap = OWN_ARM[arm.part][labels] & (arm.station < limit) & (across < np.where(arm.station < 0.35, 1.15, 1.0))
+            cap = picked(labels, OWN_ARM[arm.part]) & (arm.station < limit) & (across < np.where(arm.station < 0.35, 1.15, 1.0))
             hidden, seen = hidden & ~cap, seen | cap
     return soften(seen & ~hidden)
 
@@ -283,7 +259,7 @@ def _domain(
     wide = RIM - 0.3 * step_between(station, hem, hem + 0.15)
     domain = step_between(across, wide, wide - 0.12) * step_between(station, hem + 0.60, hem + 0.45)
     if m.part in TROUSER_LEGS:
-        skirt = SKIRTS[labels]
+        skirt = picked(labels, SKIRTS)
         if skirt.any():  # legs do not fill a skirt
             domain = np.where(skirt & (station > CROTCH_ON_LEG), np.minimum(domain, step_between(across, 1.12, 1.02)), domain)
     else:
@@ -306,7 +282,7 @@ def _waistband(labels: np.ndarray) -> np.ndarray:
     """[h, w] 0-1: the lower garment, over which a tucked top does not hang. Where both have one colour the labels' border is
     ragged: its course is what counts."""
     few = labels.shape[1] // 4 + 1, labels.shape[0] // 4 + 1
-    broad = cv2.resize(np.where(LOWER[labels], np.float32(1), np.float32(0)), few, interpolation=cv2.INTER_AREA)
+    broad = cv2.resize(np.where(picked(labels, LOWER), np.float32(1), np.float32(0)), few, interpolation=cv2.INTER_AREA)
     broad = cv2.GaussianBlur(broad, (0, 0), COURSE / 4 * max(labels.shape))
     return soften(cv2.resize(broad, labels.shape[::-1], interpolation=cv2.INTER_LINEAR) > 0.5)
 
@@ -329,7 +305,7 @@ def _on_own_arm(m: PanelMap, hem: float, labels: np.ndarray, column: np.ndarray 
     arm = next(a for a in arms if a.part == m.part)
     free = np.float32(1)
     if arm.course is not None and hem + 0.05 < arm.course.stations[-1]:
-        free = 1 - soften(arm.course.below(hem + 0.05, labels.shape, wide=1.4) & OWN_ARM[m.part][labels])
+        free = 1 - soften(arm.course.below(hem + 0.05, labels.shape, wide=1.4) & picked(labels, OWN_ARM[m.part]))
     if column is None:
         return np.broadcast_to(free, labels.shape)
     before = step_between(arm.across, 1.2, 1.0) * step_between(arm.station, 0.40, 0.60)
@@ -340,7 +316,7 @@ def _sleeved(m: PanelMap, hem: float, labels: np.ndarray, arms: list[Limb]) -> n
     """[h, w] 0-1: skin of the arm that a sleeve covers to its outline, as at the elbow of a bent arm, where the panel's own map
     cuts the corner."""
     arm = next(a for a in arms if a.part == m.part)
-    skin = OWN_ARM[m.part][labels] & (arm.across < 1.6) & (arm.station > 0.5) & (arm.station < min(hem, 1.9) - 0.05)
+    skin = picked(labels, OWN_ARM[m.part]) & (arm.across < 1.6) & (arm.station > 0.5) & (arm.station < min(hem, 1.9) - 0.05)
     return soften(skin) * step_between(arm.station, hem - 0.05, hem - 0.15)
 
 

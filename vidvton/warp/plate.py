@@ -20,6 +20,16 @@ class Plate:
     corner: tuple[float, float]
     zoom: float
 
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Everything as named arrays, for `numpy.savez`."""
+        return {"picture": self.picture, "known": self.known, "place": np.array([*self.corner, self.zoom])}
+
+    @staticmethod
+    def from_arrays(arrays: dict[str, np.ndarray]) -> Plate:
+        """The inverse of `to_arrays`."""
+        x, y, zoom = arrays["place"].tolist()
+        return Plate(arrays["picture"], arrays["known"], (x, y), zoom)
+
     def cut(self, box: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
         """The part `box` (xyxy source pixels) at (height, width) `size`: (picture uint8, known bool)."""
         fx, fy = (box[2] - box[0]) / size[1] / self.zoom, (box[3] - box[1]) / size[0] / self.zoom

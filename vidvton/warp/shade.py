@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from vidvton.warp.body import BARE_ARM, LOWER, UPPER
+from vidvton.warp.body import BARE_ARM, LOWER, UPPER, picked
 from vidvton.warp.lamp import learn_lamp
 from vidvton.warp.texture import push_pull
 
@@ -38,6 +38,19 @@ class Albedo:
     levels: tuple[np.ndarray, ...]
     skin: np.ndarray
     lamp: np.ndarray
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Everything as named arrays, for `numpy.savez`."""
+        out = {"skin": self.skin, "lamp": self.lamp}
+        for k, (centres, levels) in enumerate(zip(self.centres, self.levels)):
+            out[f"centres_{k}"], out[f"levels_{k}"] = centres, levels
+        return out
+
+    @staticmethod
+    def from_arrays(arrays: dict[str, np.ndarray]) -> Albedo:
+        """The inverse of `to_arrays`."""
+        centres, levels = (tuple(arrays[f"{name}_{k}"] for k in range(len(GROUPS))) for name in ("centres", "levels"))
+        return Albedo(centres, levels, arrays["skin"], arrays["lamp"])
 
 
 def _dye(frame: np.ndarray) -> np.ndarray:
@@ -154,31 +167,31 @@ def make_reader(albedo: Albedo) -> Reader:
 def shading(frame: np.ndarray, labels: np.ndarray, reader: Reader) -> np.ndarray:
     """[h, w] float32 factor, around 1: how the light falls on the person in `frame` [h, w, 3] uint8 with `labels` [h, w]."""
     grey = _brightness(frame)
-    r, g, b = (c.astype(np.uint16) >> 3 for c in cv2.split(frame))
-    code = (r << 10) | (g << 5) | b
+    r, g, b = (c >> 3 for c in cv2.split(frame))
+    code = (r.astype(np.intp) << 10) | (g.astype(np.intp) << 5) | b
     ratio, known = np.ones_like(grey), np.zeros(grey.shape, np.uint8)
     dim = np.zeros_like(grey)
     spread = 0.8
     for group, level, dye, odd in zip(GROUPS, reader.level, reader.dye, reader.odd):
-        inside = group[labels]
+        inside = picked(labels, group)
         if not level.any() or not inside.any():
             continue
-        core = cv2.erode(inside.astype(np.uint8), np.ones((3, 3)))
+        core, bright = cv2.erode(inside.view(np.uint8), np.ones((3, 3))), level.take(code)
         # A small logo has no cluster of its own, and where two dyes meet nothing can be read: both are continued from around.
-        core[cv2.dilate(odd[code].astype(np.uint8), np.ones((5, 5))) > 0] = 0
+        core[cv2.dilate(odd.take(code).view(np.uint8), np.ones((5, 5))) > 0] = 0
         if dye.any():
-            index = cv2.medianBlur(dye[code], 3)
+            index = cv2.medianBlur(dye.take(code), 3)
             edges = inside & (cv2.morphologyEx(index, cv2.MORPH_GRADIENT, np.ones((5, 5))) > 0)
             core[edges] = 0
             # Between stripes hardly a pixel is free of its neighbours' colour: what is left of them tells of dye, not of light.
-            stark = inside & (cv2.morphologyEx(level[code], cv2.MORPH_GRADIENT, np.ones((5, 5))) > STARK)
+            stark = inside & (cv2.morphologyEx(bright, cv2.MORPH_GRADIENT, np.ones((5, 5))) > STARK)
             around, between = (cv2.blur(m.astype(np.float32), (SPARSE, SPARSE)) for m in (inside, stark))
             core[between > CROWDED * around] = 0
             # Narrow stripes and checks leave few pixels to read: only broad light is trusted there.
             spread = max(spread, 5.0 * min(1.0, 2 * edges.sum() / inside.sum()))
         # On dark cloth sheen, the camera's grain and the weave are large against the light: on bright cloth they would glitter.
-        dark = float(np.clip((0.5 - float(level[code[inside]].mean())) / 0.4, 0, 1))
-        np.copyto(ratio, cv2.pow((grey + FLOOR) / (level[code] + FLOOR), 1 - MILD * dark), where=core > 0)
+        dark = float(np.clip((0.5 - float(bright[inside].mean())) / 0.4, 0, 1))
+        np.copyto(ratio, cv2.pow((grey + FLOOR) / (bright + FLOOR), 1 - MILD * dark), where=core > 0)
         np.copyto(dim, np.float32(dark), where=inside)
         known |= core
     if not known.any():

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from vidvton.warp.body import LOWER, UPPER
+from vidvton.warp.body import LOWER, UPPER, picked
 from vidvton.warp.layers import (
     BACKGROUND,
     DRESS,
@@ -73,7 +73,7 @@ def fill(
         shape = (
             step_between(limb.across, 1.08, 0.92) * step_between(limb.station, -0.05, 0.1) * step_between(limb.station, 2.12, 2.0)
         )
-        seen = OWN_SKIN[limb.part][labels]
+        seen = picked(labels, OWN_SKIN[limb.part])
         own = seen & (limb.across < 1.05) & ~rim
         first = _first(own, limb) if own.sum() > ENOUGH else np.inf
         if np.isfinite(first):  # farther on, cloth is not the limb's
@@ -141,15 +141,15 @@ def _surroundings(frame: np.ndarray, labels: np.ndarray, old: np.ndarray, rim: n
     """The scene continued into the old garment's place: background where other frames saw it; elsewhere, at the rim, whatever
     lies beside it, and deep inside the nearest background."""
     beside = cv2.GaussianBlur(continue_colours(frame, ~rim), (0, 0), 0.7)
-    scene = cv2.GaussianBlur(continue_colours(frame, BACKGROUND[labels] & ~rim), (0, 0), 1.5)
+    scene = cv2.GaussianBlur(continue_colours(frame, picked(labels, BACKGROUND) & ~rim), (0, 0), 1.5)
     depth = cv2.distanceTransform(old.astype(np.uint8), cv2.DIST_L2, 3)
     near = step_between(depth, 4.0, 2.0)
     picture = cv2.blendLinear(beside, scene, near, 1 - near).astype(np.float32)
     if plate is not None:
         # Softening reaches two pixels beyond the edge, and beyond what is known the plate is black.
-        share = soften(cv2.erode(plate[1].astype(np.uint8), np.ones((5, 5))), 1.0)
+        share = soften(cv2.erode(plate[1].astype(np.uint8), np.ones((5, 5))) > 0, wide=True)
         # Along the edge of what is kept of the person, that goes on, and not the background behind it.
-        others = BACKGROUND[labels] | rim
+        others = picked(labels, BACKGROUND) | rim
         if not others.all():
             way = cv2.distanceTransform(others.astype(np.uint8), cv2.DIST_L2, 3)
             share *= 1 - near * step_between(way - depth, BESIDE + 1, BESIDE - 1)
@@ -164,7 +164,7 @@ def _trunk(frame, labels, rim, dressing: Dressing, across, station, tone) -> lis
         return []
     inside = step_between(across, 1.08, 0.95)
     layers = []
-    chest = SKIN_OF_TRUNK[labels] & ~rim
+    chest = picked(labels, SKIN_OF_TRUNK) & ~rim
     # The collar's light and shadow lie on the skin beside it.
     clear = chest & ~(cv2.dilate(rim.astype(np.uint8), np.ones((9, 9))) > 0)
     neck = cv2.GaussianBlur(continue_colours(frame, chest), (0, 0), 3.0).astype(np.float32) if chest.sum() > 20 else tone
@@ -173,7 +173,7 @@ def _trunk(frame, labels, rim, dressing: Dressing, across, station, tone) -> lis
         neck = neck + sure * (cv2.GaussianBlur(continue_colours(frame, clear), (0, 0), 3.0) - neck)
     layers.append((neck, inside * step_between(station, 0.55, 0.40)))
     if dressing.category == "upper":
-        kept = (LOWER[labels] | (labels == DRESS)) & ~rim
+        kept = (picked(labels, LOWER) | (labels == DRESS)) & ~rim
         if kept.sum() > 50:
             wear = cv2.GaussianBlur(continue_colours(frame, kept), (0, 0), 0.8).astype(np.float32)
             layers.append((wear, inside * step_between(station, 0.60, 0.66)))
@@ -190,4 +190,4 @@ def _soft_light(light: np.ndarray) -> np.ndarray:
 def kept_in_front(labels: np.ndarray) -> np.ndarray:
     """[h, w] bool: head, hands, arms, shoes and things: never to be overwritten by what fills the old garment's place. Skin of
     trunk and legs is not among them: the old hem's dark rim lies on it."""
-    return ~(UPPER | LOWER | BACKGROUND | SKIN_OF_TRUNK | LEGS_BARE)[labels]
+    return ~picked(labels, UPPER | LOWER | BACKGROUND | SKIN_OF_TRUNK | LEGS_BARE)
