@@ -11,9 +11,9 @@ from drawn_person import LABEL, draw, joints
 from vidvton.frames import from_arrays
 from vidvton.values import LANDMARKS, Garment, Layout, Part
 from vidvton.warp.body import COLUMN, BodyMeasure, measure_frame
+from vidvton.warp.canvas import Canvas
 from vidvton.warp.drape import enlarge, map_panel
 from vidvton.warp.fit import fit_panels
-from vidvton.warp.canvas import Canvas
 from vidvton.warp.layers import panel_layer
 from vidvton.warp.lock import LARGEST_SHIFT
 from vidvton.warp.outfit import fit_outfit

@@ -11,6 +11,7 @@ from ..errors import MisuseError
 from ..frames import as_arrays
 from ..values import CIHP_LABELS, PoseTrack
 from .appearance import Appearance
+from .borders import settle_borders
 from .colours import bins_of
 from .edges import Follower, blend_along, guided
 from .evidence import BACKGROUND, HAIR, LOWER, SHOE, SKIN, SURFACES, THING, UPPER, loose_pieces, softmax, spread, weigh
@@ -47,7 +48,7 @@ def parse_frames(frames: Tensor, pose: PoseTrack, silhouettes: Tensor | np.ndarr
     out = np.zeros(masks.shape, np.uint8)
     for t, s in enumerate(seen):
         if s is not None:
-            out[t] = _label(s, logs[t], appearance, masks.shape[1:])
+            out[t] = settle_borders(_label(s, logs[t], appearance, masks.shape[1:]), pictures[t])
     return torch.from_numpy(out)
 
 

@@ -39,6 +39,16 @@ class PanelMap:
     reach: np.ndarray
     near: float
 
+    def haste(self) -> np.ndarray:
+        """[h, w] float32: how far `read` runs over the garment picture from a cell to its neighbours, in picture pixels; far
+        where cloth is folded over itself and the map leaps from one sheet to the other."""
+        out = np.zeros(self.read.shape[:2], np.float32)
+        for here, there in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
+            way = np.abs(self.read[here] - self.read[there]).max(-1)
+            for side in (here, there):
+                np.maximum(out[side], way, out=out[side])
+        return out
+
 
 def part_of(m: PanelMap, rows: slice, columns: slice) -> PanelMap:
     """The part of a map that some of its rows and columns show."""

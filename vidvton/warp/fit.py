@@ -19,6 +19,7 @@ from vidvton.warp.tps import tps_basis
 
 SIDES = np.array([-1.0, 0.0, 1.0])
 WIDE = np.linspace(-1.3, 1.3, 14)  # the dense lattice reaches beyond the outlines, so that it can be read on them
+_WAIST = 0.72  # station from which a skirt falls
 STRETCH = 1.6  # how much wider than its cut a skirt gets over legs that stand apart
 TAPER = 0.6  # limb stations past the old sleeve's end over which a longer one narrows to the arm
 UNSEEN, STEADY = 0.4, 4  # score of an elbow or wrist, usual over frames to each side, under which an arm is hardly seen
@@ -156,6 +157,9 @@ def _column_edges(panel: Panel, controls: np.ndarray, column: _ColumnFrame, legs
     ends = []
     for side, sign in ((0, -1.0), (1, 1.0)):
         outline = np.abs(column.edge(controls, side))
+        if hangs.any():  # cloth falls straight from the waist to its hem, however round it lay when it was photographed
+            waist, hem = np.interp(_WAIST, controls, outline), np.interp(panel.hem, controls, half)
+            half = np.minimum(half, np.maximum(outline, np.interp(controls, [_WAIST, panel.hem], [waist, max(waist, hem)])))
         hanging = np.maximum(np.clip(outline, half, 1.3 * half), np.minimum(legs[:, side], STRETCH * half))
         outline = outline * (1 - hangs) + hanging * hangs
         ends.append(column.at(controls, sign * outline))

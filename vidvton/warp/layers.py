@@ -43,6 +43,7 @@ _ABOUT, _BESIDE = 2.5, 24  # half-widths of a sleeve, and working pixels beside 
 RIM = 1.29  # how far beyond a panel's outline (in half-widths) old cloth still counts as its own
 
 
+TORN = 3.5, 7.0  # picture pixels an output pixel at which a print begins to be torn to specks, and is
 _STEEP = ((np.clip(np.arange(256), 70, 185) - 70) / 115).astype(np.float32)  # what `soften` makes of a blurred edge
 
 
@@ -168,7 +169,9 @@ def panel_layer(
     shares = cv2.split(canvas.enlarge(np.dstack([allow, cover]), box))
     at = canvas.enlarge_map(m.read - 0.5, box, cell=step)
     back = canvas.enlarge(m.back, box, cell=step) if m.back.max() > 0 else None
-    colour, outline, grown = _lookup(dressing.texture, at, back)
+    torn = step_between(m.haste() / np.float32(step * max(canvas.zoom)), *TORN)
+    torn = canvas.enlarge(torn, box, cell=step) if torn.max() > 0.05 else None
+    colour, outline, grown = dressing.texture.read(at, back, torn)
     alpha = np.maximum(outline * shares[0], grown * shares[1])
     alpha *= np.float32(1 / 255)
     return Layer(colour, alpha, (box[0], box[2]))
@@ -331,18 +334,3 @@ def _off_bare_arms(dressing: Dressing, across: np.ndarray, station: np.ndarray, 
         on_arm = step_between(arm.across, 1.3, 1.05) * step_between(arm.station, 0.08, 0.25)
         beyond = np.maximum(beyond, on_arm * step_between(across, 0.72, 0.88))
     return 1 - beyond * step_between(station, 0.85, 0.7)
-
-
-def _lookup(texture: Texture, at: Sequence[np.ndarray], back: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Colour [H, W, 3] uint8, outline and grown outline [H, W] float32 0-255 of the cloth at picture points `at` (x, y); `back`
-    [H, W] 0-1 mixes in the garment's back."""
-    seen = [cv2.remap(texture.front, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)]
-    seen.append(cv2.remap(texture.outlines, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT))
-    if back is not None:
-        rest = 1 - back
-        behind = cv2.remap(texture.back, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        seen[0] = cv2.blendLinear(seen[0], behind, rest, back)
-        behind = cv2.remap(texture.outlines_back, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-        seen[1] = cv2.blendLinear(seen[1], behind, rest, back)
-    outline, grown = (c.astype(np.float32) for c in cv2.split(seen[1])[:2])
-    return seen[0], outline, grown

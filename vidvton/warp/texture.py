@@ -4,12 +4,14 @@ print."""
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import cv2
 import numpy as np
 
 from vidvton.values import LANDMARKS, Garment
 
+BROAD = 40  # picture pixels over which a cloth's broad look is averaged
 FAINT_PRINT = 8.0  # the same, for what hangs together with a print
 PRINT_DISTANCE = 22.0  # CIELAB units from the fabric's colour that count as print (lightness counts half)
 
@@ -25,12 +27,48 @@ class Texture:
     outlines: np.ndarray
     outlines_back: np.ndarray
 
+    @cached_property
+    def _broad(self) -> tuple[np.ndarray, ...]:
+        """The four pictures without detail: colours averaged over BROAD pixels, outlines over a quarter of that."""
+
+        def smoothed(picture: np.ndarray, over: int) -> np.ndarray:
+            few = tuple(max(1, round(n / over)) for n in picture.shape[1::-1])
+            small = cv2.resize(picture, few, interpolation=cv2.INTER_AREA)
+            return cv2.resize(small, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+
+        colours = (smoothed(p, BROAD) for p in (self.front, self.back))
+        return (*colours, *(smoothed(p, BROAD // 4) for p in (self.outlines, self.outlines_back)))
+
+    def read(
+        self, at: tuple[np.ndarray, np.ndarray], back: np.ndarray | None = None, torn: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Colour [H, W, 3] uint8, outline and grown outline [H, W] float32 0-255 of the cloth at picture points `at` (x, y);
+        `back` [H, W] 0-1 mixes in the garment's back, `torn` [H, W] 0-1 the broad look of the cloth in place of its print: where
+        neighbouring pixels lie far apart in the picture, reading it would give specks."""
+        colour, lines = _mixed_sides(self.front, self.back, self.outlines, self.outlines_back, at, back)
+        if torn is not None:
+            broad = _mixed_sides(*self._broad, at, back)
+            colour, lines = (cv2.blendLinear(fine, wide, 1 - torn, torn) for fine, wide in zip((colour, lines), broad))
+        outline, grown = (c.astype(np.float32) for c in cv2.split(lines)[:2])
+        return colour, outline, grown
+
     def under(self, lamp: np.ndarray) -> Texture:
         """The same cloth under the light `lamp` [3] of a shot (`lamp.learn_lamp`)."""
         if np.all(lamp == 1):
             return self
         front, back = (np.clip(x * lamp + 0.5, 0, 255).astype(np.uint8) for x in (self.front, self.back))
         return replace(self, front=front, back=back)
+
+
+def _mixed_sides(front, back, outlines, outlines_back, at, share: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """(colours, outlines) [H, W, 3] uint8 read at (x, y) `at`, with `share` [H, W] 0-1 of the back's."""
+    seen = []
+    for near, far, border in ((front, back, cv2.BORDER_REPLICATE), (outlines, outlines_back, cv2.BORDER_CONSTANT)):
+        picture = cv2.remap(near, *at, cv2.INTER_LINEAR, borderMode=border)
+        if share is not None:
+            picture = cv2.blendLinear(picture, cv2.remap(far, *at, cv2.INTER_LINEAR, borderMode=border), 1 - share, share)
+        seen.append(picture)
+    return seen[0], seen[1]
 
 
 def make_texture(garment: Garment, *, scale: float, torso: float, over_hem: bool = True) -> Texture:

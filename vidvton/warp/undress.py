@@ -27,6 +27,7 @@ NEXT = 0.5  # stations of a limb next to the old garment's end whose skin is con
 HEM_SHADOW = 0.12  # stations beyond that end over which the hem's shadow lies
 STRIPS, ENOUGH, ALIKE = 9, 60, 0.05  # strips of skin across a limb; pixels it takes; chromaticity up to which it is skin
 BESIDE = 4.5  # half working pixels by which an old garment's rim is wider than itself
+REACHED = 2.5  # half-widths from a limb's middle line at which its skin may still be seen
 SKIN_START = 0.15  # station from which on a bare arm lies before the trunk's cloth
 
 
@@ -78,6 +79,8 @@ def fill(
         first = _first(own, limb) if own.sum() > ENOUGH else np.inf
         if np.isfinite(first):  # farther on, cloth is not the limb's
             shape = shape * step_between(limb.station, first + 0.25, first + HEM_SHADOW)
+        if is_arm:
+            shape = np.maximum(shape, _bridged(limb, seen, shape, old))
         shadow = seen & rim & (limb.station < first + HEM_SHADOW) & np.isfinite(first)
         hems |= shadow & (limb.across < 1.1)
         share = shape * soften(old | shadow if is_arm else rim)
@@ -94,6 +97,19 @@ def fill(
             before = _before_trunk(own & (limb.station < first + NEXT), trunk)
             bare.append((colour, share * before * step_between(limb.station, end - 0.1, end + 0.02)))
     return Undressed(picture, bare, hems)
+
+
+def _bridged(limb: Limb, seen: np.ndarray, shape: np.ndarray, old: np.ndarray) -> np.ndarray:
+    """[h, w] 0-1: old cloth between what is `seen` [h, w] bool of a limb and its painted `shape` [h, w] 0-1, no farther apart
+    than a limb is wide: at a bent elbow the joints' map cuts the corner, and what is seen of the elbow would hang in the air."""
+    on = (limb.across < 1).view(np.uint8)
+    radius = int(cv2.distanceTransform(on, cv2.DIST_L2, 3).max())
+    near = seen & (limb.across < REACHED)
+    if radius < 2 or not near.any():
+        return np.float32(0)
+    both = (near | (shape > 0.5)).view(np.uint8)
+    wide = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1,) * 2)
+    return soften((cv2.morphologyEx(both, cv2.MORPH_CLOSE, wide) > 0) & old & (limb.across < REACHED))
 
 
 def _first(own: np.ndarray, limb: Limb) -> float:
