@@ -56,6 +56,16 @@ FILMS = {
 }
 
 
+@pytest.mark.parametrize("name", ["b_frames", "variable", "turned"])
+def test_single_frames_are_those_of_the_clip(tmp_path, name):
+    film = make_film(tmp_path / "film.mp4", **FILMS[name])
+    whole, _ = read_all(film)
+    for chosen in ([0, 3, 4, len(whole) - 1], [5], []):
+        found = list(open_clip(film).frames_at(chosen))
+        assert len(found) == len(chosen)
+        assert all((f == whole[k].permute(1, 2, 0).numpy()).all() for k, f in zip(chosen, found))
+
+
 @pytest.mark.parametrize("name", FILMS)
 def test_round_trip_keeps_times_size_colours_and_sound(tmp_path, name):
     source = make_film(tmp_path / "source.mp4", **FILMS[name])

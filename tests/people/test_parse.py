@@ -17,7 +17,7 @@ from vidvton.errors import MisuseError
 from vidvton.frames import from_arrays
 from vidvton.people.appearance import Appearance, learn_appearance
 from vidvton.people.evidence import SURFACES, UPPER, loose_pieces
-from vidvton.people.parse import parse_frames
+from vidvton.people.parse import parse_frames, person_window
 from vidvton.people.zones import body_of, grid, zones_of
 
 LEAST = {"upper": 0.9, "pants": 0.9, "face": 0.8, "hair": 0.75, "torso_skin": 0.6, "left_arm": 0.8, "right_arm": 0.8,
@@ -248,3 +248,32 @@ def test_photo_of_grace_hopper():
     assert (cheek == LABEL["face"]).mean() > 0.9
     assert (jacket == LABEL["upper"]).mean() > 0.9
     assert (found[: int(0.05 * h)] == 0).all()
+
+
+def test_the_part_of_the_pictures_with_the_person_is_all_that_is_needed(drawn):
+    frames, pose, silhouettes, _, appearance, found = drawn
+    wide = torch.nn.functional.pad(frames.float(), (160, 80, 0, 0), mode="replicate").to(torch.uint8)
+    masks = torch.nn.functional.pad(silhouettes, (160, 80))
+    still = torch.ones(len(pose))
+    moved = pose.moved(still, torch.tensor([160.0, 0.0]) * still[:, None])
+    top, bottom, left, right = person_window(moved, masks.numpy())
+    on, height = masks.numpy().any((0, 1)), masks.shape[1]
+    assert (top, bottom) == (0, height) and left % 8 == 0
+    assert 120 < left < np.flatnonzero(on)[0] - 8 and right > np.flatnonzero(on)[-1] + 8
+    part = pose.moved(still, torch.tensor([160.0 - left, 0.0]) * still[:, None])
+    again = np.zeros(masks.shape, np.uint8)
+    again[..., left:right] = parse_frames(
+        wide[..., left:right].contiguous(), part, masks[..., left:right].contiguous(), appearance
+    )
+    assert (again[..., 160:400] == found.numpy()).mean() > 0.995
+
+
+def test_white_cloth_before_a_white_wall_ends_at_its_outline():
+    frames, pose, silhouettes, labels = clip(3, top=(222, 222, 220))
+    pictures = np.where((labels == 0)[..., None], np.uint8(210), frames.permute(0, 2, 3, 1).numpy())
+    frames = from_arrays(np.stack([cv2.GaussianBlur(p, (0, 0), 0.8) for p in pictures]))
+    found = parse_frames(frames, pose, silhouettes, learn_appearance(frames, pose, silhouettes)).numpy()
+    for t in range(len(labels)):
+        away = cv2.distanceTransform((labels[t] == 0).astype(np.uint8), cv2.DIST_L2, 3)
+        assert away[found[t] == LABEL["upper"]].max() <= 4
+    assert iou(found == LABEL["upper"], labels == LABEL["upper"]) > 0.9

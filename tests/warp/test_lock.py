@@ -1,5 +1,7 @@
 """What the new cloth follows, and what it does not: the old cloth, no hand that passes before it, no legs under a skirt."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -123,3 +125,14 @@ def test_stripes_cast_no_shadow():
     light = shading(frame, labels, make_reader(learn_albedo(frame[None], labels[None])))
     core = cv2.erode(upper.astype(np.uint8), np.ones((9, 9))) > 0
     assert np.abs(light[core] - 1).max() < 0.2
+
+
+def test_a_skirt_falls_straight_from_the_waist_to_its_hem(still):
+    _, points, body = still
+    (panel,) = panels_for(flared_skirt(), body)
+    middle = np.sin(np.pi * np.linspace(0, 1, len(panel.half_widths)))
+    (hung,) = fit_panels((replace(panel, half_widths=panel.half_widths + 0.5 * middle),), body, points, *np.zeros((2, COUNT, 33)))
+    width = np.linalg.norm(hung.points[0, :, 2] - hung.points[0, :, 0], axis=-1)
+    ends = [np.interp(0.72, hung.controls, width), np.interp(panel.hem, hung.controls, width)]
+    below = (hung.controls > 1.3) & (hung.controls < panel.hem)
+    assert below.sum() > 3 and (width[below] < 1.1 * np.interp(hung.controls[below], [0.72, panel.hem], ends)).all()

@@ -102,3 +102,22 @@ def test_raster_cells_stay_below_a_wrist():
     for torso in (20, 33, 60, 89, 130, 400):
         step, limb_step = next(steps for most, *steps in STEPS if torso < most)
         assert limb_step <= max(2, 0.75 * wrist * torso) and step <= limb_step and 8 % limb_step == 0
+
+
+def test_what_is_seen_of_an_elbow_is_joined_to_the_painted_arm():
+    height, width = 120, 90
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    across = np.abs(x - 30) / 12
+    labels = np.zeros((height, width), np.uint8)
+    labels[10:80, 10:60] = CIHP_LABELS.index("upper")
+    labels[60:80, 50:60] = CIHP_LABELS.index("left_arm")  # the elbow's tip looks out of the old sleeve, off the map
+    labels[80:110, 18:42] = CIHP_LABELS.index("left_arm")
+    frame = np.full((height, width, 3), 230, np.uint8)
+    frame[labels == CIHP_LABELS.index("upper")] = 20
+    frame[labels == CIHP_LABELS.index("left_arm")] = 200, 150, 120
+    limb = Limb(Part.LEFT_SLEEVE, np.clip((x - 30) / 12, -1, 1), across, y / 60, 0.0)
+    old, tone = labels == CIHP_LABELS.index("upper"), np.float32([[0.78, 0.59, 0.47]] * 2)
+    bared = fill(frame, labels, old, Dressing("upper", None, {}), None, [limb], tone, np.ones((height, width), np.float32))
+    between = bared.picture[66:74, 44:49]
+    assert np.abs(between - (200, 150, 120)).max() < 45, "skin, not the wall"
+    assert bared.picture[30, 55].min() > 200, "far from the elbow the old sleeve gives way to the wall"

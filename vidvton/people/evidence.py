@@ -12,9 +12,7 @@ from .zones import LIMB, TORSO_LAT, TORSO_V, Body, Zones
 BACKGROUND, SKIN, HAIR, UPPER, LOWER, SHOE, THING = range(7)
 SURFACES = 7
 _ELSEWHERE = 0.03
-# The silhouette's say off the person, where white cloth and a white wall are told apart by it alone, and on the person, where it
-# overlooks gaps beside arms.
-_OUTSIDE, _INSIDE = np.float32(2.5), np.float32(1.5)
+_OUTSIDE = np.float32(2.0)  # the silhouette's say off the person, where it alone tells white cloth from a white wall
 _UNSEEN, _WELL = 0.05, 0.3  # share of the place of a limb seen most, up to which one counts as unseen, from which as seen well
 _TOP = 0.22, 0.35  # torso lengths from the top to the face where it begins to be, and is, in the picture
 _HEAD = np.float32(0.97)  # how much less a garment is probable on a head
@@ -195,7 +193,7 @@ def weigh(prior: np.ndarray, bins: np.ndarray, colours: np.ndarray, person: np.n
     h, w = bins.shape
     odds = np.clip(person, 0.01, 0.99)
     odds = np.log(odds / (1 - odds))
-    odds *= np.where(odds < 0, _OUTSIDE, _INSIDE)
+    odds *= np.where(odds < 0, _OUTSIDE, np.float32(1))  # on the person it overlooks gaps beside arms
     log_inside, log_outside = -np.log1p(np.exp(-odds)), -np.log1p(np.exp(odds))
     logits = np.empty((SURFACES, h, w), np.float32)
     logits[BACKGROUND] = np.take(colours[BACKGROUND] * np.float32(0.4 * strength), bins) + log_outside + np.float32(0.6)
