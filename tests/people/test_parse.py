@@ -16,6 +16,7 @@ from PIL import Image
 from vidvton.errors import MisuseError
 from vidvton.frames import from_arrays
 from vidvton.people.appearance import Appearance, learn_appearance
+from vidvton.people.evidence import SKIN as SKIN_CELLS
 from vidvton.people.evidence import SURFACES, UPPER, loose_pieces
 from vidvton.people.parse import parse_frames, person_window
 from vidvton.people.zones import body_of, grid, zones_of
@@ -277,3 +278,15 @@ def test_white_cloth_before_a_white_wall_ends_at_its_outline():
         away = cv2.distanceTransform((labels[t] == 0).astype(np.uint8), cv2.DIST_L2, 3)
         assert away[found[t] == LABEL["upper"]].max() <= 4
     assert iou(found == LABEL["upper"], labels == LABEL["upper"]) > 0.9
+
+
+def test_a_short_piece_of_neck_beside_long_bare_legs_is_skin():
+    """Of a head that is cut off little of the neck is left; what lies on no limb and no neck is loose all the same."""
+    keypoints = joints(78.0, (120, 26))
+    zones = zones_of(body_of(keypoints, 0.0, np.array([60, 0, 180, 260])), grid((320, 240), 4))
+    soft = np.zeros((SURFACES, *zones.v.shape), np.float32)
+    soft[SKIN_CELLS] = np.maximum(*zones.leg) > 0.5
+    soft[SKIN_CELLS, 2:5, 28:32] = 1  # the neck
+    soft[SKIN_CELLS, 14:17, 28:32] = 1  # a patch on the belly
+    ((surface, loose),) = loose_pieces(soft, zones, head=False)
+    assert surface == SKIN_CELLS and loose[15, 30] and not loose[3, 30] and not (loose & (np.maximum(*zones.leg) > 0.5)).any()

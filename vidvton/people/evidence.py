@@ -16,6 +16,7 @@ _OUTSIDE = np.float32(2.0)  # the silhouette's say off the person, where it alon
 _UNSEEN, _WELL = 0.05, 0.3  # share of the place of a limb seen most, up to which one counts as unseen, from which as seen well
 _TOP = 0.22, 0.35  # torso lengths from the top to the face where it begins to be, and is, in the picture
 _HEAD = np.float32(0.97)  # how much less a garment is probable on a head
+_LONE = 6  # cells of a piece of skin that may stand alone
 _SHOULDERS = 0.1  # station of the trunk that a picture must reach for a garment to have to hang together with it
 _CARRIED = 0.25  # how probable a thing, or a cloak, is below a hand and off the trunk, against a body part's one
 
@@ -233,7 +234,7 @@ def loose_pieces(soft: np.ndarray, zones: Zones, *, head: bool) -> list[tuple[in
     parting = {LOWER: arms > 0.5}
     if zones.v.max() < _SHOULDERS:
         roots = tuple(part for part in roots if part[0] != UPPER)  # of a head alone in the picture the trunk is below it
-    pieces = [(c, loose) for c, root in roots if (loose := _unrooted(soft[c], root, parting.get(c))) is not None]
+    pieces = [(c, loose) for c, root in roots if (loose := _unrooted(soft[c], root, parting.get(c), lone=c == SKIN)) is not None]
     if (inside := _inside_upper(soft)) is not None:
         pieces.append((THING, inside))
     return pieces
@@ -259,11 +260,12 @@ def _inside_upper(soft: np.ndarray) -> np.ndarray | None:
     return cv2.dilate(surrounded[pieces].astype(np.uint8), wide) > 0 if surrounded.any() else None
 
 
-def _unrooted(field: np.ndarray, root: np.ndarray, parting: np.ndarray | None = None) -> np.ndarray | None:
+def _unrooted(field: np.ndarray, root: np.ndarray, parting: np.ndarray | None = None, *, lone: bool = False) -> np.ndarray | None:
     """[h, w] bool: pieces of `field` that have no good part of what lies on the `root`; None where there are none.
 
-    What the limbs `parting` [h, w] bool may cut off is kept too with half its own area there, or where it lies along such a limb
-    with most of it near."""
+    A `lone` field has several roots, and what mostly lies on one of them is held, however large the others are: a neck beside
+    long bare legs. What the limbs `parting` [h, w] bool may cut off is kept too with half its own area there, or where it lies
+    along such a limb with most of it near."""
     there = (field > 0.3).astype(np.uint8)
     if not there.any():
         return None
@@ -272,6 +274,8 @@ def _unrooted(field: np.ndarray, root: np.ndarray, parting: np.ndarray | None = 
     sizes = np.bincount(pieces[(root > 0.5) & (there > 0)], minlength=count)
     areas = np.bincount(pieces.ravel(), minlength=count)
     held = sizes >= max(3, 0.15 * sizes[1:].max(initial=0))
+    if lone:
+        held |= (sizes >= _LONE) & (sizes >= 0.5 * areas)
     if parting is not None:
         near = np.bincount(pieces[(root > 0.2) & (there > 0)], minlength=count)
         along = np.bincount(pieces[cv2.dilate(parting.astype(np.uint8), wide) > 0], minlength=count) > 0.5 * np.sqrt(areas)

@@ -27,6 +27,7 @@ def labelled(*names: str) -> np.ndarray:
 
 
 HEAD = labelled("hat", "hair", "sunglasses", "face")
+FACE = labelled("face")
 SKIN_OF_TRUNK = labelled("torso_skin")
 BACKGROUND = labelled("background")
 LEGS_BARE = labelled("left_leg", "right_leg", "socks")

@@ -12,6 +12,7 @@ from vidvton.warp.body import LOWER, UPPER, picked
 from vidvton.warp.layers import (
     BACKGROUND,
     DRESS,
+    FACE,
     LEGS_BARE,
     OWN_SKIN,
     SKIN_OF_TRUNK,
@@ -181,6 +182,8 @@ def _trunk(frame, labels, rim, dressing: Dressing, across, station, tone) -> lis
     inside = step_between(across, 1.08, 0.95)
     layers = []
     chest = picked(labels, SKIN_OF_TRUNK) & ~rim
+    if chest.sum() <= ENOUGH:  # of a head that is cut off the neck may count as face
+        chest |= picked(labels, FACE) & ~rim
     # The collar's light and shadow lie on the skin beside it.
     clear = chest & ~(cv2.dilate(rim.astype(np.uint8), np.ones((9, 9))) > 0)
     neck = cv2.GaussianBlur(continue_colours(frame, chest), (0, 0), 3.0).astype(np.float32) if chest.sum() > 20 else tone
