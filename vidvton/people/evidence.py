@@ -12,7 +12,8 @@ from .zones import LIMB, TORSO_LAT, TORSO_V, Body, Zones
 BACKGROUND, SKIN, HAIR, UPPER, LOWER, SHOE, THING = range(7)
 SURFACES = 7
 _ELSEWHERE = 0.03
-_OUTSIDE = np.float32(2.0)  # the silhouette's say off the person, where it alone tells white cloth from a white wall
+_OUTSIDE = np.float32(2.5)  # the silhouette's say off the person where colours say nothing
+_COMMON = 1.5  # log density of a colour in the background from which it may be the background's, from twice that it is
 _UNSEEN, _WELL = 0.05, 0.3  # share of the place of a limb seen most, up to which one counts as unseen, from which as seen well
 _TOP = 0.22, 0.35  # torso lengths from the top to the face where it begins to be, and is, in the picture
 _HEAD = np.float32(0.97)  # how much less a garment is probable on a head
@@ -192,12 +193,14 @@ def weigh(prior: np.ndarray, bins: np.ndarray, colours: np.ndarray, person: np.n
     with less still, since the silhouette knows more.
     """
     h, w = bins.shape
+    behind = np.take(colours[BACKGROUND], bins)
     odds = np.clip(person, 0.01, 0.99)
     odds = np.log(odds / (1 - odds))
-    odds *= np.where(odds < 0, _OUTSIDE, np.float32(1))  # on the person it overlooks gaps beside arms
+    # Off the person, where a colour is the background's too, the silhouette alone tells white cloth from a white wall.
+    odds *= np.where(odds < 0, 1 + (_OUTSIDE - 1) * np.clip((behind - _COMMON) / _COMMON, 0, 1), np.float32(1))
     log_inside, log_outside = -np.log1p(np.exp(-odds)), -np.log1p(np.exp(odds))
     logits = np.empty((SURFACES, h, w), np.float32)
-    logits[BACKGROUND] = np.take(colours[BACKGROUND] * np.float32(0.4 * strength), bins) + log_outside + np.float32(0.6)
+    logits[BACKGROUND] = behind * np.float32(0.4 * strength) + log_outside + np.float32(0.6)
     for c in range(1, SURFACES):
         place = np.log(np.maximum(prior[c], 1e-5))
         if place.shape != (h, w):
