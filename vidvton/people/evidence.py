@@ -235,9 +235,10 @@ def loose_pieces(soft: np.ndarray, zones: Zones, *, head: bool) -> list[tuple[in
     )
     # An arm may part the hips in two: of a lower garment a small piece is kept too where most of it is on the body.
     parting = {LOWER: arms > 0.5}
+    alone = {SKIN: np.maximum(zones.face, zones.nape)}  # a neck is small beside long bare legs
     if zones.v.max() < _SHOULDERS:
         roots = tuple(part for part in roots if part[0] != UPPER)  # of a head alone in the picture the trunk is below it
-    pieces = [(c, loose) for c, root in roots if (loose := _unrooted(soft[c], root, parting.get(c), lone=c == SKIN)) is not None]
+    pieces = [(c, loose) for c, root in roots if (loose := _unrooted(soft[c], root, parting.get(c), alone.get(c))) is not None]
     if (inside := _inside_upper(soft)) is not None:
         pieces.append((THING, inside))
     return pieces
@@ -263,12 +264,13 @@ def _inside_upper(soft: np.ndarray) -> np.ndarray | None:
     return cv2.dilate(surrounded[pieces].astype(np.uint8), wide) > 0 if surrounded.any() else None
 
 
-def _unrooted(field: np.ndarray, root: np.ndarray, parting: np.ndarray | None = None, *, lone: bool = False) -> np.ndarray | None:
+def _unrooted(
+    field: np.ndarray, root: np.ndarray, parting: np.ndarray | None = None, alone: np.ndarray | None = None
+) -> np.ndarray | None:
     """[h, w] bool: pieces of `field` that have no good part of what lies on the `root`; None where there are none.
 
-    A `lone` field has several roots, and what mostly lies on one of them is held, however large the others are: a neck beside
-    long bare legs. What the limbs `parting` [h, w] bool may cut off is kept too with half its own area there, or where it lies
-    along such a limb with most of it near."""
+    What mostly lies on a root that stands `alone` [h, w] is held, however large other pieces are. What the limbs `parting` [h, w]
+    bool may cut off is kept too with half its own area there, or where it lies along such a limb with most of it near."""
     there = (field > 0.3).astype(np.uint8)
     if not there.any():
         return None
@@ -277,8 +279,9 @@ def _unrooted(field: np.ndarray, root: np.ndarray, parting: np.ndarray | None = 
     sizes = np.bincount(pieces[(root > 0.5) & (there > 0)], minlength=count)
     areas = np.bincount(pieces.ravel(), minlength=count)
     held = sizes >= max(3, 0.15 * sizes[1:].max(initial=0))
-    if lone:
-        held |= (sizes >= _LONE) & (sizes >= 0.5 * areas)
+    if alone is not None:
+        own = np.bincount(pieces[(alone > 0.5) & (there > 0)], minlength=count)
+        held |= (own >= _LONE) & (own >= 0.5 * areas)
     if parting is not None:
         near = np.bincount(pieces[(root > 0.2) & (there > 0)], minlength=count)
         along = np.bincount(pieces[cv2.dilate(parting.astype(np.uint8), wide) > 0], minlength=count) > 0.5 * np.sqrt(areas)
