@@ -75,7 +75,7 @@ class VideoReader:
         decoded and not converted, which is most of the work."""
         if len(numbers):
             frames = self._frames(numbers[0], frozenset(numbers))
-            yield from (array for (_, array), _ in zip(frames, numbers))
+            yield from (array for _, (_, array) in zip(numbers, frames))  # in this order: nothing is read beyond the last
 
     def _frames(self, start: int, only: frozenset[int] | None = None) -> Iterator[tuple[int, np.ndarray]]:
         info, self._findings = self.info, Findings()
