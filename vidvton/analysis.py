@@ -309,9 +309,9 @@ def _parse_chunk(task: _ParseTask) -> int:
         labels = parse_frames(from_arrays(pictures), here, torch.from_numpy(task.outlines), task.look).numpy()
     seen = pose.present.tolist()
     ways = [way_between(pictures[k - 1], pictures[k]) if k and seen[k] and seen[k - 1] else None for k in range(len(pictures))]
-    voices = voted(labels, ways)
+    settled = voted(labels, ways)
     labels = np.zeros((len(pictures), *task.size), np.uint8)
-    labels[:, top:bottom, left:right] = voices
+    labels[:, top:bottom, left:right] = settled
     rows, blobs, flows = [], [], []
     cells = tuple(-(-n // FLOW_STEP) for n in task.size)
     for t in range(task.low, task.high):

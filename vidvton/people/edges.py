@@ -93,9 +93,9 @@ def blend_along(own: np.ndarray, others: list[tuple[np.ndarray, tuple, np.ndarra
 
 
 def way_between(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """[h/2, w/2, 2] float32: for each pixel of `after` [h, w, 3] uint8 at half size, where its content was in `before`, less its
-    own place."""
-    half = (after.shape[1] // 2, after.shape[0] // 2)
+    """[h/2, w/2, 2] float32: for each pixel of `after` [h, w, 3] uint8 at half size (16 pixels at least: on less the search ends
+    the process), where its content was in `before`, less its own place."""
+    half = (max(after.shape[1] // 2, 16), max(after.shape[0] // 2, 16))
     a, b = (cv2.resize(cv2.cvtColor(p, cv2.COLOR_RGB2GRAY), half, interpolation=cv2.INTER_AREA) for p in (before, after))
     return cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(b, a, None)
 
@@ -109,7 +109,7 @@ def voted(labels: np.ndarray, ways: list[np.ndarray | None]) -> np.ndarray:
 
     def moved(source: np.ndarray, way: np.ndarray, sign: float) -> np.ndarray:
         flow = cv2.resize(way, (width, height), interpolation=cv2.INTER_LINEAR)
-        at = cv2.scaleAdd(flow, sign * width / way.shape[1], places)
+        at = places + flow * np.float32([sign * width / way.shape[1], sign * height / way.shape[0]])
         return cv2.remap(source, at, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
 
     out = labels.copy()

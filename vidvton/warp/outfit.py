@@ -29,14 +29,12 @@ from vidvton.warp.shade import Albedo, Reader, make_reader, shading
 from vidvton.warp.solve import Body
 from vidvton.warp.texture import make_texture
 from vidvton.warp.undress import fill, kept_in_front
-from vidvton.workers import fork_workers, worker_context, worker_count
 
 STEPS = ((45.0, 2, 2), (90.0, 2, 4), (np.inf, 4, 8))
 """(torso in working pixels up to which it holds, working pixels a raster cell of cloth, of the bare limbs): a cell must stay well
 below the width of a wrist."""
 DEFAULT_SKIN = np.float32([0.75, 0.60, 0.52])
 DEFAULT_WAIST = 0.72
-WORTH_WORKERS = 32  # frames of a shot from which its panels are held to the cloth side by side
 
 Motion = Callable[[], Iterable[tuple[np.ndarray, np.ndarray]]]
 """Starts the shot's optical flow and labels: frame by frame `(flow [h, w, 2] working pixels, labels [H, W])`."""
@@ -249,13 +247,4 @@ def _lock(fitted: tuple[FittedPanel, ...], yaw: np.ndarray, motion: Motion | Non
             columns = np.minimum(((np.arange(width) + 0.5) * step).astype(int), labels.shape[1] - 1)
             yield flow, labels[np.ix_(rows, columns)]
 
-    count = min(worker_count(), len(fitted))
-    if count < 2 or len(yaw) < WORTH_WORKERS:
-        return tuple(lock_to_cloth(fitted, yaw, steps(), step=step))
-    with fork_workers(count, (fitted, yaw, steps, step)) as pool:
-        return tuple(pool.map(_lock_panel, range(len(fitted))))
-
-
-def _lock_panel(k: int) -> list[Shift | None]:
-    fitted, yaw, steps, step = worker_context()
-    return lock_to_cloth((fitted[k],), yaw, steps(), step=step)[0]
+    return tuple(lock_to_cloth(fitted, yaw, steps(), step=step))
