@@ -84,7 +84,7 @@ def test_films_are_as_training_needs_them(film):
 
 
 def test_a_width_decord_cannot_read_is_left_to_pyav():
-    film = write_film(painted(3, 64, 96))  # decord pads rows to 64 pixels and then stumbles over it
+    film = write_film(painted(3, 64, 72))  # decord pads rows to 16, 32 or 64 pixels, as the processor likes, and stumbles over it
     assert not agree(film)
     assert len(open_film(film, backend="pyav").frames([0, 2])) == 2
 

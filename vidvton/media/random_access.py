@@ -53,8 +53,8 @@ def open_film(film: bytes, *, backend: str = "pyav") -> FrameAccess:
 
 def agree(film: bytes) -> bool:
     """Whether both backends see the same number of frames and the same pixels in probe frames: the first, the last, and both
-    sides of a key frame in the middle. False where decord is not installed or cannot read it (it refuses widths that are no
-    multiple of 64)."""
+    sides of a key frame in the middle. False where decord is not installed or cannot read it (it refuses widths that its
+    padding of rows, by 16 to 64 pixels as the processor likes, does not fit)."""
     try:
         one, two = _PyAv(film), _Decord(film)
         if len(one) != len(two) or one.size != two.size:
