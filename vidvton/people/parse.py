@@ -154,6 +154,18 @@ def _largest(post: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return index
 
 
+def _belly(surface: np.ndarray, zones: Zones, bared: np.ndarray, arms: np.ndarray) -> np.ndarray:
+    """[h, w] bool of the zones' grid: skin at the trunk's sides, away from arms and hands (`arms` [h, w] 0-1), that goes on from
+    where the trunk is often `bared` [h, w] bool."""
+    skin = cv2.resize((surface == SKIN).astype(np.float32), arms.shape[::-1], interpolation=cv2.INTER_AREA) > 0.5
+    skin &= (arms < 0.25) & (zones.torso > 0.3) & (zones.v > 0.3) & (zones.lat < 1.2)
+    if not (skin & bared).any():
+        return np.zeros_like(skin)
+    _, piece = cv2.connectedComponents(skin.view(np.uint8))
+    own = np.bincount(piece[skin & bared], minlength=piece.max() + 1) > 0.2 * np.bincount(piece.ravel())
+    return own[piece] & skin
+
+
 def _name(surface: np.ndarray, zones: Zones, body: Body, appearance: Appearance) -> np.ndarray:
     """CIHP labels from surfaces: skin by the nearest part of the body, shoes by side, garments by the shot's facts."""
     h, w = surface.shape
@@ -166,6 +178,7 @@ def _name(surface: np.ndarray, zones: Zones, body: Body, appearance: Appearance)
     bared = appearance.places.torso.mean(axis=0)[:, SKIN][zones.torso_bin] > _BARED  # a belly that is often bare is no hand
     upper = np.where(bared, np.float32(1), soft(np.maximum(zones.v, 0) / 0.3))
     chest = np.maximum(zones.nape, 0.6 * zones.torso * (zones.lat < 0.8) * upper)
+    chest[_belly(surface, zones, bared, np.maximum(*arms))] = 1
     head = np.maximum(zones.face * 1.2, zones.head * 0.9)
     parts = np.stack([head, chest, arms[0], arms[1], legs[0], legs[1]], axis=-1)
     names = np.array([LABEL[n] for n in ("face", "torso_skin", "left_arm", "right_arm", "left_leg", "right_leg")], np.uint8)

@@ -21,7 +21,10 @@ SIDES = np.array([-1.0, 0.0, 1.0])
 WIDE = np.linspace(-1.3, 1.3, 14)  # the dense lattice reaches beyond the outlines, so that it can be read on them
 _WAIST = 0.72  # station from which a skirt falls
 STRETCH = 1.6  # how much wider than its cut a skirt gets over legs that stand apart
+RAISED = (-0.4, 0.0, 0.3), (0.2, 0.12, 0.0)  # torso lengths an elbow is below its shoulder; that the shoulder's top rises by
+SHOULDER = 0.3  # column station from which on a raised arm moves nothing
 TAPER = 0.6  # limb stations past the old sleeve's end over which a longer one narrows to the arm
+LONGER = 0.25, 0.6  # limb stations past the old cuff from which the old sleeve says less of the new one's width, and nothing
 UNSEEN, STEADY = 0.4, 4  # score of an elbow or wrist, usual over frames to each side, under which an arm is hardly seen
 FOLDED = 40.0  # times the say of a forearm against the upper arm it is folded over
 ASPECT = 0.35  # half a panel's width against a station, for the spline's own plane
@@ -120,9 +123,13 @@ class _ColumnFrame:
     def __init__(self, points: np.ndarray, body: Body, t: int) -> None:
         self.centres, self.across = column_axis(points)
         self.edges, self.unit = body.edges[t], float(body.unit[t])
+        self.lift = _lifted(points, self.across[np.searchsorted(COLUMN, -1e-6)], self.unit)
 
     def at(self, stations: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-        """Points [N, 2] at `stations` [N], `offsets` [N] torso lengths to the picture's right of the middle line."""
+        """Points [N, 2] at `stations` [N], `offsets` [N] torso lengths to the picture's right of the middle line. Over a raised
+        arm the shoulder is higher."""
+        lift = self.lift[(offsets > 0).astype(int)] * np.clip(1 - stations / SHOULDER, 0, 1)
+        stations = stations - lift
         inside = np.clip(stations, COLUMN[0], COLUMN[-1])
         base = np.stack([np.interp(inside, COLUMN, self.centres[:, i]) for i in (0, 1)], -1)
         normal = np.stack([np.interp(inside, COLUMN, self.across[:, i]) for i in (0, 1)], -1)
@@ -132,6 +139,18 @@ class _ColumnFrame:
     def edge(self, stations: np.ndarray, side: int) -> np.ndarray:
         """Signed offset of the outline, in torso lengths."""
         return np.interp(stations, COLUMN, self.edges[:, side])
+
+
+def _lifted(points: np.ndarray, across: np.ndarray, unit: float) -> np.ndarray:
+    """[2] how much higher, in torso lengths, the shoulder to the picture's left and right lies for its raised arm; `across` [2]
+    points to the picture's right."""
+    down, out = np.array([-across[1], across[0]]), np.zeros(2)
+    neck = (points[11] + points[12]) / 2
+    for shoulder, elbow, _ in ARMS:
+        way = (points[elbow] - points[shoulder]) / unit
+        long = np.clip((np.linalg.norm(way) - 0.2) / 0.25, 0, 1)  # of an arm that points at the camera nothing is known
+        out[int((points[shoulder] - neck) @ across > 0)] = long * np.interp(way @ down, *RAISED)
+    return out
 
 
 def _leg_reach(points: np.ndarray, body: Body, controls: np.ndarray, column: _ColumnFrame) -> np.ndarray:
@@ -197,11 +216,13 @@ def _sleeve_width(panel, controls, seen, average, cuff, *, outer):
     """Half a sleeve's width at each control, in torso lengths: as wide as it is cut, but near what is seen of the arm.
 
     A flat sleeve is half a tube's girth wide; worn, it shows about four fifths of that. On the outer side the old sleeve's
-    outline, where there was one, is the best guide; on the inner side the trunk's cloth hides the outline, and an average arm
-    has to do. Past the old cuff a sleeve narrows slowly from the one to the other: cloth has no steps."""
+    outline, where there was one, is the best guide, but of a much longer sleeve: that would be puffed above the old cuff; on
+    the inner side the trunk's cloth hides the outline, and an average arm has to do. Past the old cuff a sleeve narrows slowly
+    from the one to the other: cloth has no steps."""
     cut = 0.8 * np.interp(controls, panel.stations, panel.half_widths)
     clothed = np.clip((cuff + TAPER - controls) / TAPER, 0, 1) if outer and np.isfinite(cuff) else np.zeros(len(controls))
     old = np.interp(np.minimum(controls, cuff - 0.1), controls, seen) if clothed.any() else seen
+    clothed = clothed * np.clip(1 - (panel.hem - cuff - LONGER[0]) / (LONGER[1] - LONGER[0]), 0, 1) if clothed.any() else clothed
     least = _mixed(1.06 * np.minimum(seen, 1.15 * average), np.minimum(old, 2.0 * average), clothed)
     return np.clip(cut, least, least * _mixed(1.4, 1.12, clothed))
 

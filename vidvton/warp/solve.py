@@ -191,7 +191,8 @@ def _solve_limbs(
     """
     widths, offsets = np.empty_like(edges), np.empty(edges.shape[:3])
     for limb in (0, 1):
-        bare = np.where(LIMB > cloth[limb], 1.0, 0.05) if cloth[limb] < MOSTLY_CLOTHED else np.ones(len(LIMB))
+        covered = 0.05 if cloth[limb] < MOSTLY_CLOTHED else 0.2
+        bare = np.where(LIMB > cloth[limb], 1.0, covered) if cloth[limb] < LIMB[-1] else np.ones(len(LIMB))
         offset = offsets[:, limb] = _middle_line(edges[:, limb], trust[:, limb] * bare[:, None], prior, seen, strength)
         for side, sign in ((0, -1.0), (1, 1.0)):
             values = np.maximum(sign * (edges[:, limb, :, side] - offset), 0.0)

@@ -13,6 +13,7 @@ from vidvton.values import LANDMARKS, Garment
 
 BROAD = 40  # picture pixels over which a cloth's broad look is averaged
 FAINT_PRINT = 8.0  # the same, for what hangs together with a print
+_SURE = 4.0  # times the share of known pixels under a coarse one, up to all of it, is the say of their mean
 PRINT_DISTANCE = 22.0  # CIELAB units from the fabric's colour that count as print (lightness counts half)
 
 
@@ -103,14 +104,41 @@ def _bytes(mask: np.ndarray) -> np.ndarray:
     return (np.clip(mask, 0, 1) * 255).round().astype(np.uint8)
 
 
-def continue_colours(image: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """`image` [H, W, 3] uint8 with every pixel that is not `known` [H, W] given the colour of the nearest one that is."""
+def continue_colours(image: np.ndarray, known: np.ndarray, *, level: int = 1) -> np.ndarray:
+    """`image` [H, W, 3] uint8 with every pixel that is not `known` [H, W] given the colour of the nearest one that is; a pixel
+    up or down counts as `level` pixels to the side, as what is behind people is mostly level: floors, horizons, walls."""
     if known.all() or not known.any():
         return image
-    _, nearest = cv2.distanceTransformWithLabels((~known).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    height, width = known.shape
+    cells = image, known
+    if level > 1:
+        size = -(-width // level), height
+        cells = cv2.resize(image, size, interpolation=cv2.INTER_NEAREST), cv2.resize(known.view(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+        if not cells[1].any():
+            return continue_colours(image, known)
+    _, nearest = cv2.distanceTransformWithLabels((~cells[1]).view(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
     colours = np.zeros((nearest.max() + 1, 3), np.uint8)
-    colours[nearest[known]] = image[known]
-    return np.where(known[..., None], image, colours[nearest])
+    colours[nearest[cells[1]]] = cells[0][cells[1]]
+    found = colours[nearest]
+    if level > 1:
+        found = cv2.resize(found, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.where(known[..., None], image, found)
+
+
+def spread_colours(image: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """[H, W, 3] float32: `image` [H, W, 3] uint8 where `known` [H, W]; elsewhere its known colours, the smoother the farther off
+    they are: pull and push over a pyramid (Gortler et al., The Lumigraph, 1996, section 3.4)."""
+    weight = known.astype(np.float32)
+    levels = [(image * weight[..., None], weight)]
+    while min(levels[-1][1].shape) > 2:
+        levels.append(tuple(cv2.pyrDown(a) for a in levels[-1]))
+    filled = None
+    for colour, weight in reversed(levels):
+        sure = np.minimum(weight * _SURE, 1)[..., None]
+        own = colour / np.maximum(weight, 1e-6)[..., None]
+        above = own if filled is None else cv2.pyrUp(filled, dstsize=weight.shape[::-1])
+        filled = above + (own - above) * sure
+    return filled
 
 
 def _neck_hole(mask: np.ndarray, points: np.ndarray, garment: Garment) -> dict[str, np.ndarray]:

@@ -22,13 +22,16 @@ from vidvton.warp.layers import (
     step_between,
 )
 from vidvton.warp.limbs import Limb
-from vidvton.warp.texture import continue_colours
+from vidvton.warp.texture import continue_colours, spread_colours
 
 NEXT = 0.5  # stations of a limb next to the old garment's end whose skin is continued
 HEM_SHADOW = 0.12  # stations beyond that end over which the hem's shadow lies
 STRIPS, ENOUGH, ALIKE = 9, 60, 0.05  # strips of skin across a limb; pixels it takes; chromaticity up to which it is skin
 BESIDE = 4.5  # half working pixels by which an old garment's rim is wider than itself
+LEVEL = 4  # pixels to the side that count as one up or down where background goes on
 REACHED = 2.5  # half-widths from a limb's middle line at which its skin may still be seen
+LIT, UNLIT = 0.6, (0.01, 0.08)  # share of the usual skin in painted skin, of the picture's side from seen skin: none, all of it
+SHOULDER, GAP = 0.2, 0.6  # limb stations: down to which skin may be the neckline's; up to which skin goes on from there
 SKIN_START = 0.15  # station from which on a bare arm lies before the trunk's cloth
 
 
@@ -95,7 +98,7 @@ def fill(
         if is_arm and limb.near <= 0:
             # Down to the new sleeve's end the arm is covered: by the sleeve, or at the shoulder by the trunk's cloth.
             end = dressing.sleeve_ends.get(limb.part, SKIN_START)
-            before = _before_trunk(own & (limb.station < first + NEXT), trunk)
+            before = _before_trunk(own & (limb.station > first - HEM_SHADOW) & (limb.station < first + NEXT), trunk)
             bare.append((colour, share * before * step_between(limb.station, end - 0.1, end + 0.02)))
     return Undressed(picture, bare, hems)
 
@@ -114,8 +117,13 @@ def _bridged(limb: Limb, seen: np.ndarray, shape: np.ndarray, old: np.ndarray) -
 
 
 def _first(own: np.ndarray, limb: Limb) -> float:
-    """The station at which a limb's skin `own` [h, w] bool is first seen."""
-    return float(np.quantile(limb.station[own], 0.05)) if own.any() else np.inf
+    """The station at which a limb's skin `own` [h, w] bool is first seen: beside a neckline there is skin above the sleeve too."""
+    if not own.any():
+        return np.inf
+    seen = limb.station[own]
+    below = seen[seen > SHOULDER]
+    first = float(np.quantile(below, 0.05)) if len(below) > 0.2 * ENOUGH else 0.0
+    return first if first > GAP else float(np.quantile(seen, 0.05))
 
 
 def _before_trunk(own: np.ndarray, trunk: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
@@ -135,7 +143,8 @@ def _limb_skin(frame: np.ndarray, limb: Limb, own: np.ndarray, where: np.ndarray
     out = tone * (1.0 - 0.16 * np.minimum(limb.across, 1) ** 3)[..., None]
     if own.sum() <= ENOUGH:
         return out
-    near = own & (limb.station < _first(own, limb) + NEXT)
+    first = _first(own, limb)
+    near = own & (limb.station > first - HEM_SHADOW) & (limb.station < first + NEXT)
     strip = np.clip((limb.side[near] + 1) / 2 * STRIPS, 0, STRIPS - 1).astype(int)
     count = np.bincount(strip, minlength=STRIPS).astype(np.float64)
     pixels = frame[near].astype(np.float64)
@@ -157,8 +166,8 @@ def _limb_skin(frame: np.ndarray, limb: Limb, own: np.ndarray, where: np.ndarray
 def _surroundings(frame: np.ndarray, labels: np.ndarray, old: np.ndarray, rim: np.ndarray, plate) -> np.ndarray:
     """The scene continued into the old garment's place: background where other frames saw it; elsewhere, at the rim, whatever
     lies beside it, and deep inside the nearest background."""
-    beside = cv2.GaussianBlur(continue_colours(frame, ~rim), (0, 0), 0.7)
-    scene = cv2.GaussianBlur(continue_colours(frame, picked(labels, BACKGROUND) & ~rim), (0, 0), 1.5)
+    beside = cv2.GaussianBlur(continue_colours(frame, ~rim & ~picked(labels, LEGS_BARE)), (0, 0), 0.7)
+    scene = cv2.GaussianBlur(continue_colours(frame, picked(labels, BACKGROUND) & ~rim, level=LEVEL), (0, 0), 1.5)
     depth = cv2.distanceTransform(old.astype(np.uint8), cv2.DIST_L2, 3)
     near = step_between(depth, 4.0, 2.0)
     picture = cv2.blendLinear(beside, scene, near, 1 - near).astype(np.float32)
@@ -186,10 +195,13 @@ def _trunk(frame, labels, rim, dressing: Dressing, across, station, tone) -> lis
         chest |= picked(labels, FACE) & ~rim
     # The collar's light and shadow lie on the skin beside it.
     clear = chest & ~(cv2.dilate(rim.astype(np.uint8), np.ones((9, 9))) > 0)
-    neck = cv2.GaussianBlur(continue_colours(frame, chest), (0, 0), 3.0).astype(np.float32) if chest.sum() > 20 else tone
+    neck = spread_colours(frame, chest) if chest.sum() > 20 else tone
     sure = np.clip(clear.sum() / ENOUGH - 1, 0, 1)
     if sure > 0:
-        neck = neck + sure * (cv2.GaussianBlur(continue_colours(frame, clear), (0, 0), 3.0) - neck)
+        neck = neck + sure * (spread_colours(frame, clear) - neck)
+    if chest.any():  # a neck is in the chin's shadow, a chest is not
+        away = cv2.distanceTransform((~chest).view(np.uint8), cv2.DIST_L2, 3) / max(chest.shape)
+        neck = neck + (tone - neck) * (LIT * step_between(away, *UNLIT))[..., None]
     layers.append((neck, inside * step_between(station, 0.55, 0.40)))
     if dressing.category == "upper":
         kept = (picked(labels, LOWER) | (labels == DRESS)) & ~rim
