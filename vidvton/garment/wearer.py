@@ -15,6 +15,8 @@ LEAST = 0.01  # share of the picture that a garment covers
 DRESS = 0.5  # share of the clothes from which somebody wears a dress
 TALL = 1.05  # height against width from which clothes may be more than a top
 CUT, LONG = 0.5, 1.4  # share of its width at the picture's bottom from which a top is cut off there; its usual length in widths
+SLIVER = 0.012  # of the root of its area: half the width under which a tongue at a garment's outline is none of it
+HANGS = 0.04  # of its height: how far a top may hang below a third of its hem
 WHOLE = 0.97  # share of a row, from its first pixel to its last, that is cloth where no neckline is
 
 _TOPS, _LOWERS, _DRESSES = (
@@ -49,7 +51,33 @@ def garment_in(picture: np.ndarray, labels: np.ndarray, category: str | None) ->
         whole = np.isin(pieces, 1 + np.flatnonzero(area > 0.1 * area.max()))
     if category == "upper" and lower.sum() < 0.02 * top.sum() and whole.any(1).sum() > TALL * whole.any(0).sum():
         whole = split_at_waist(picture, whole, category)  # black on black the parser takes for one
-    return whole, category
+    if category == "upper":
+        whole = _level_hem(whole)
+    return _without_slivers(whole), category
+
+
+def _level_hem(top: np.ndarray) -> np.ndarray:
+    """`top` [H, W] bool without what hangs far below most of its hem: trousers of its colour."""
+    columns = np.flatnonzero(top.any(0))
+    first, last = top[:, columns].argmax(0), len(top) - 1 - top[::-1, columns].argmax(0)
+    trunk = last - first > 0.5 * (last - first).max()  # sleeves end where they like
+    limit = np.quantile(last[trunk], 0.3) + HANGS * np.ptp(np.flatnonzero(top.any(1)))
+    out = top.copy()
+    out[int(np.ceil(limit)) + 1 :] = False
+    return out
+
+
+def _without_slivers(whole: np.ndarray) -> np.ndarray:
+    """`whole` [H, W] bool without long thin bits at its outline: the shadow between arm and body, which a tongue of the mask
+    follows."""
+    radius = round(SLIVER * np.sqrt(whole.sum()))
+    if radius < 2:
+        return whole
+    round_ = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1,) * 2)
+    off = whole & (cv2.morphologyEx(whole.astype(np.uint8), cv2.MORPH_OPEN, round_, borderType=cv2.BORDER_REPLICATE) == 0)
+    _, pieces, stats, _ = cv2.connectedComponentsWithStats(off.view(np.uint8))
+    stats[0] = 0
+    return whole & ~(stats[:, cv2.CC_STAT_AREA] > radius**2)[pieces]
 
 
 def lengthened(picture: np.ndarray, worn: np.ndarray, category: str) -> tuple[np.ndarray, np.ndarray]:
