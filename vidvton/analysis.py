@@ -309,7 +309,7 @@ def _parse_chunk(task: _ParseTask) -> int:
         labels = parse_frames(from_arrays(pictures), here, torch.from_numpy(task.outlines), task.look).numpy()
     seen = pose.present.tolist()
     ways = [way_between(pictures[k - 1], pictures[k]) if k and seen[k] and seen[k - 1] else None for k in range(len(pictures))]
-    settled = voted(labels, ways)
+    settled = voted(labels, ways, pictures)
     labels = np.zeros((len(pictures), *task.size), np.uint8)
     labels[:, top:bottom, left:right] = settled
     rows, blobs, flows = [], [], []

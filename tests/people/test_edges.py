@@ -21,4 +21,13 @@ def test_a_pixel_mistaken_in_one_frame_follows_its_neighbours_along_the_motion()
     truth = labels.copy()
     labels[1, 30, 20] = labels[1, 10, 40] = 7
     ways = [None, *(np.tile(np.float32([0, -2]), (32, 24, 1)) for _ in range(2))]  # half a picture's pixels, backwards in time
-    assert (voted(labels, ways) == truth).all()
+    assert (voted(labels, ways, np.repeat(truth[..., None], 3, -1) * np.uint8(20)) == truth).all()
+
+
+def test_what_is_there_in_one_frame_alone_is_not_voted_away():
+    """An arm that moves by more than the flow follows: its neighbours look otherwise."""
+    labels, pictures = np.zeros((3, 64, 48), np.uint8), np.full((3, 64, 48, 3), 190, np.uint8)
+    labels[1, 20:40, 10:30] = 5
+    pictures[1, 20:40, 10:30] = 225, 190, 180  # as bright as the wall
+    ways = [None, *(np.zeros((32, 24, 2), np.float32) for _ in range(2))]
+    assert (voted(labels, ways, pictures)[1, 22:38, 12:28] == 5).all()

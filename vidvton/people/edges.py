@@ -7,6 +7,9 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+_MISS = 16.0  # levels apart at which what motion brings has a quarter of its say
+_OTHER = 20  # levels apart from which it is something else
+
 
 def guided(fields: np.ndarray, guide: np.ndarray, *, radius: int, eps: float, step: int = 2, faint: float = 0.0) -> np.ndarray:
     """`fields` [C, h, w] averaged along the colours of `guide` [3, h, w] float32 0-1.
@@ -60,18 +63,23 @@ class Follower:
         self._flow.setFinestScale(1)
 
     def way(self, here: np.ndarray, there: np.ndarray) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
-        """(maps for `follow` that bring `there` onto `here`, trust [h, w] 0-1 from how well the two then agree); both [h, w]
-        uint8 grey."""
-        h, w = here.shape
+        """(maps for `follow` that bring `there` onto `here`, trust [h, w] 0-1 from how well the two then agree); both [h, w, 3]
+        uint8."""
+        h, w = here.shape[:2]
         half = (max(w // 2, 16), max(h // 2, 16))
-        shrunk = [cv2.resize(x, half, interpolation=cv2.INTER_AREA) for x in (here, there)]
+        shrunk = [cv2.resize(cv2.cvtColor(x, cv2.COLOR_RGB2GRAY), half, interpolation=cv2.INTER_AREA) for x in (here, there)]
         flow = cv2.resize(self._flow.calc(*shrunk, None), (w, h), interpolation=cv2.INTER_LINEAR)
         flow *= np.float32([w / half[0], h / half[1]])
         flow += _places(h, w)
         maps = cv2.convertMaps(flow, None, cv2.CV_16SC2)
-        moved = cv2.remap(there, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        miss = cv2.blur(cv2.absdiff(moved, here), (5, 5)).astype(np.float32) / 14
-        return maps, 1 / (1 + miss * miss)
+        miss = _unlike(cv2.remap(there, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), here) * np.float32(1 / _MISS)
+        return maps, 1 / np.square(1 + miss * miss)
+
+
+def _unlike(one: np.ndarray, two: np.ndarray) -> np.ndarray:
+    """[h, w] uint8: how far two pictures [h, w, 3] uint8 are apart around each pixel, in the channel in which they are most: an
+    arm before a wall may be as bright as it."""
+    return np.maximum.reduce(cv2.split(cv2.blur(cv2.absdiff(one, two), (5, 5))))
 
 
 @lru_cache(maxsize=4)
@@ -100,10 +108,10 @@ def way_between(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     return cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(b, a, None)
 
 
-def voted(labels: np.ndarray, ways: list[np.ndarray | None]) -> np.ndarray:
-    """Labels [T, h, w] in which a pixel that differs from both its neighbours in time, along the motion `ways` (as
-    `way_between` gives them), follows them where they agree: outlines stop trembling and a surface mistaken in one frame is set
-    right."""
+def voted(labels: np.ndarray, ways: list[np.ndarray | None], pictures: np.ndarray) -> np.ndarray:
+    """Labels [T, h, w] of `pictures` [T, h, w, 3] uint8 in which a pixel that differs from both its neighbours in time, along the
+    motion `ways` (as `way_between` gives them), follows them where they agree: outlines stop trembling and a surface mistaken in
+    one frame is set right. Where the neighbours look otherwise the motion is wrong, and nothing is set right."""
     height, width = labels.shape[1:]
     places = _places(height, width)
 
@@ -112,9 +120,17 @@ def voted(labels: np.ndarray, ways: list[np.ndarray | None]) -> np.ndarray:
         at = places + flow * np.float32([sign * width / way.shape[1], sign * height / way.shape[0]])
         return cv2.remap(source, at, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
 
+    def alike(here: np.ndarray, there: np.ndarray, way: np.ndarray, sign: float) -> np.ndarray:
+        at = _places(*way.shape[:2]) + sign * way
+        return _unlike(cv2.remap(there, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), here) < _OTHER
+
     out = labels.copy()
     for k in range(1, len(labels) - 1):
-        if ways[k] is not None and ways[k + 1] is not None:
-            before, after = moved(labels[k - 1], ways[k], 1.0), moved(labels[k + 1], ways[k + 1], -1.0)
-            np.copyto(out[k], before, where=before == after)
+        if ways[k] is None or ways[k + 1] is None:
+            continue
+        before, after = moved(labels[k - 1], ways[k], 1.0), moved(labels[k + 1], ways[k + 1], -1.0)
+        past, here, future = (cv2.resize(pictures[t], ways[k].shape[1::-1], interpolation=cv2.INTER_AREA) for t in (k - 1, k, k + 1))
+        same = alike(here, past, ways[k], 1.0) & alike(here, future, ways[k + 1], -1.0)
+        same = cv2.resize(same.view(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST) > 0
+        np.copyto(out[k], before, where=(before == after) & same)
     return out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import cv2
@@ -17,7 +18,7 @@ _COMMON = 1.5  # log density of a colour in the background from which it may be 
 _UNSEEN, _WELL = 0.05, 0.3  # share of the place of a limb seen most, up to which one counts as unseen, from which as seen well
 _TOP = 0.22, 0.35  # torso lengths from the top to the face where it begins to be, and is, in the picture
 _HEAD = np.float32(0.97)  # how much less a garment is probable on a head
-_LONE = 6  # cells of a piece of skin that may stand alone
+_LONE, _PART = 6, 0.04  # cells of a piece of skin that may stand alone on neck and face; share of an arm likewise
 _SHOULDERS = 0.1  # station of the trunk that a picture must reach for a garment to have to hang together with it
 _CARRIED = 0.25  # how probable a thing, or a cloak, is below a hand and off the trunk, against a body part's one
 
@@ -235,10 +236,12 @@ def loose_pieces(soft: np.ndarray, zones: Zones, *, head: bool) -> list[tuple[in
     )
     # An arm may part the hips in two: of a lower garment a small piece is kept too where most of it is on the body.
     parting = {LOWER: arms > 0.5}
-    alone = {SKIN: np.maximum(zones.face, zones.nape)}  # a neck is small beside long bare legs
+    # A neck is small beside long bare legs, and so is what is seen of an arm; a button on a sleeve is smaller.
+    alone = {SKIN: [(np.maximum(zones.face, zones.nape), _LONE)]}
+    alone[SKIN] += [(limb, max(2 * _LONE, _PART * (limb > 0.5).sum())) for limb in map(np.maximum, zones.arm, zones.hand)]
     if zones.v.max() < _SHOULDERS:
         roots = tuple(part for part in roots if part[0] != UPPER)  # of a head alone in the picture the trunk is below it
-    pieces = [(c, loose) for c, root in roots if (loose := _unrooted(soft[c], root, parting.get(c), alone.get(c))) is not None]
+    pieces = [(c, loose) for c, root in roots if (loose := _unrooted(soft[c], root, parting.get(c), alone.get(c, ()))) is not None]
     if (inside := _inside_upper(soft)) is not None:
         pieces.append((THING, inside))
     return pieces
@@ -265,11 +268,11 @@ def _inside_upper(soft: np.ndarray) -> np.ndarray | None:
 
 
 def _unrooted(
-    field: np.ndarray, root: np.ndarray, parting: np.ndarray | None = None, alone: np.ndarray | None = None
+    field: np.ndarray, root: np.ndarray, parting: np.ndarray | None = None, alone: Sequence[tuple[np.ndarray, float]] = ()
 ) -> np.ndarray | None:
     """[h, w] bool: pieces of `field` that have no good part of what lies on the `root`; None where there are none.
 
-    What mostly lies on a root that stands `alone` [h, w] is held, however large other pieces are. What the limbs `parting` [h, w]
+    What mostly lies on one of the roots that stand `alone` ([h, w], least cells on it) is held, however large other pieces are. What the limbs `parting` [h, w]
     bool may cut off is kept too with half its own area there, or where it lies along such a limb with most of it near."""
     there = (field > 0.3).astype(np.uint8)
     if not there.any():
@@ -279,9 +282,9 @@ def _unrooted(
     sizes = np.bincount(pieces[(root > 0.5) & (there > 0)], minlength=count)
     areas = np.bincount(pieces.ravel(), minlength=count)
     held = sizes >= max(3, 0.15 * sizes[1:].max(initial=0))
-    if alone is not None:
-        own = np.bincount(pieces[(alone > 0.5) & (there > 0)], minlength=count)
-        held |= (own >= _LONE) & (own >= 0.5 * areas)
+    for part, least in alone:
+        own = np.bincount(pieces[(part > 0.5) & (there > 0)], minlength=count)
+        held |= (own >= least) & (own >= 0.5 * areas)
     if parting is not None:
         near = np.bincount(pieces[(root > 0.2) & (there > 0)], minlength=count)
         along = np.bincount(pieces[cv2.dilate(parting.astype(np.uint8), wide) > 0], minlength=count) > 0.5 * np.sqrt(areas)

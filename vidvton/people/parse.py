@@ -24,6 +24,7 @@ _AGREE = 3.0
 _FAINTEST = -8.0
 _BARED = 0.12  # share of skin at a place of the trunk from which it is the trunk's own
 _FAINT_MASK = 32  # of 255: a silhouette below this says nothing
+_ASKED = np.float32(0.4)  # the silhouette's least on an arm
 _AROUND = 0.05  # of the longer side: how far from silhouette and joints the person may still be
 _NOWHERE = 0.05  # a surface that is less likely than that everywhere needs no edges
 _LONG = 1.4  # limb station from which on trousers or skirt are long
@@ -43,7 +44,7 @@ def parse_frames(frames: Tensor, pose: PoseTrack, silhouettes: Tensor | np.ndarr
             f"{len(pose)} poses and silhouettes {masks.shape}"
         )
     seen = [_see(pictures[t], masks[t], pose, t, appearance) for t in range(len(pose))]
-    logs = _steady([s.logs if s is not None else None for s in seen], [s.grey if s is not None else None for s in seen],
+    logs = _steady([s.logs if s is not None else None for s in seen], [s.small if s is not None else None for s in seen],
                    pose.shots.tolist())  # fmt: skip
     out = np.zeros(masks.shape, np.uint8)
     for t, s in enumerate(seen):
@@ -71,12 +72,12 @@ def person_window(pose: PoseTrack, silhouettes: np.ndarray) -> tuple[int, int, i
 
 
 class _Seen:
-    __slots__ = ("logs", "grey", "guide", "zones", "body")
+    __slots__ = ("logs", "small", "guide", "zones", "body")
 
     def __init__(
-        self, logs: tuple[np.ndarray, np.ndarray], grey: np.ndarray, guide: np.ndarray, zones: Zones, body: Body
+        self, logs: tuple[np.ndarray, np.ndarray], small: np.ndarray, guide: np.ndarray, zones: Zones, body: Body
     ) -> None:
-        self.logs, self.grey, self.guide, self.zones, self.body = logs, grey, guide, zones, body
+        self.logs, self.small, self.guide, self.zones, self.body = logs, small, guide, zones, body
 
 
 def _see(picture: np.ndarray, mask: np.ndarray, pose: PoseTrack, t: int, appearance: Appearance) -> _Seen | None:
@@ -92,20 +93,24 @@ def _see(picture: np.ndarray, mask: np.ndarray, pose: PoseTrack, t: int, appeara
     person = cv2.resize(mask, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     person = guided(person[None], guide, radius=4, eps=1e-3)[0]
     zones = zones_of(body, grid((h, w), _COARSE))
+    # A segmenter overlooks what moves fast: where the joints say an arm is, colours are asked.
+    limbs = np.maximum.reduce([*zones.arm, *zones.hand])
+    asked = cv2.resize(np.clip(2 * limbs - 1, 0, 1), size, interpolation=cv2.INTER_LINEAR)
+    np.maximum(person, _ASKED * asked, out=person)
     logits = weigh(spread(appearance.places, zones, body), bins_of(small), appearance.colours, person)
     logits -= logits.max(axis=0)
     np.maximum(logits, _FAINTEST, out=logits)
-    return _Seen(_pack(logits), cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), guide, zones, body)
+    return _Seen(_pack(logits), small, guide, zones, body)
 
 
-def _steady(logs: list[tuple | None], greys: list[np.ndarray | None], shots: list[int]) -> list[tuple | None]:
+def _steady(logs: list[tuple | None], pictures: list[np.ndarray | None], shots: list[int]) -> list[tuple | None]:
     """Each frame's packed log-probabilities averaged with its neighbours', twice, along the motion, inside shots."""
     follower = Follower()
     ways: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
     for t in range(len(logs)):
         for o in (t - 1, t + 1):
             if 0 <= o < len(logs) and logs[t] is not None and logs[o] is not None and shots[t] == shots[o]:
-                ways[t, o] = follower.way(greys[t], greys[o])
+                ways[t, o] = follower.way(pictures[t], pictures[o])
     for _ in range(2):
         logs = [
             None
