@@ -129,7 +129,8 @@ def voted(labels: np.ndarray, ways: list[np.ndarray | None], pictures: np.ndarra
         if ways[k] is None or ways[k + 1] is None:
             continue
         before, after = moved(labels[k - 1], ways[k], 1.0), moved(labels[k + 1], ways[k + 1], -1.0)
-        past, here, future = (cv2.resize(pictures[t], ways[k].shape[1::-1], interpolation=cv2.INTER_AREA) for t in (k - 1, k, k + 1))
+        few = ways[k].shape[1::-1]
+        past, here, future = (cv2.resize(p, few, interpolation=cv2.INTER_AREA) for p in pictures[k - 1 : k + 2])
         same = alike(here, past, ways[k], 1.0) & alike(here, future, ways[k + 1], -1.0)
         same = cv2.resize(same.view(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST) > 0
         np.copyto(out[k], before, where=(before == after) & same)

@@ -241,7 +241,8 @@ def loose_pieces(soft: np.ndarray, zones: Zones, *, head: bool) -> list[tuple[in
     alone[SKIN] += [(limb, max(2 * _LONE, _PART * (limb > 0.5).sum())) for limb in map(np.maximum, zones.arm, zones.hand)]
     if zones.v.max() < _SHOULDERS:
         roots = tuple(part for part in roots if part[0] != UPPER)  # of a head alone in the picture the trunk is below it
-    pieces = [(c, loose) for c, root in roots if (loose := _unrooted(soft[c], root, parting.get(c), alone.get(c, ()))) is not None]
+    found = ((c, _unrooted(soft[c], root, parting.get(c), alone.get(c, ()))) for c, root in roots)
+    pieces = [(c, loose) for c, loose in found if loose is not None]
     if (inside := _inside_upper(soft)) is not None:
         pieces.append((THING, inside))
     return pieces
@@ -272,8 +273,9 @@ def _unrooted(
 ) -> np.ndarray | None:
     """[h, w] bool: pieces of `field` that have no good part of what lies on the `root`; None where there are none.
 
-    What mostly lies on one of the roots that stand `alone` ([h, w], least cells on it) is held, however large other pieces are. What the limbs `parting` [h, w]
-    bool may cut off is kept too with half its own area there, or where it lies along such a limb with most of it near."""
+    What mostly lies on one of the roots that stand `alone` ([h, w], least cells on it) is held, however large other pieces are.
+    What the limbs `parting` [h, w] bool may cut off is kept too with half its own area there, or where it lies along such a limb
+    with most of it near."""
     there = (field > 0.3).astype(np.uint8)
     if not there.any():
         return None

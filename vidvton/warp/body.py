@@ -20,6 +20,7 @@ LIMB = np.round(np.arange(0.0, 2.01, 0.2), 1)
 ARMS = ((11, 13, 15), (12, 14, 16))  # the person's left, right: shoulder, elbow, wrist in MediaPipe's order
 LEGS = ((23, 25, 27), (24, 26, 28))
 SLOPE = 0.6
+BESIDE_HAIR, FALL = (0.75, 0.9), 0.15  # farther out on the shoulders; torso lengths that they fall from the neck to the joint
 REACH, STEPS = 1.1, 81  # how far a scan goes to either side in torso lengths, and in how many steps
 # Torso lengths from an arm's bone within which an edge may be the arm's own: on its far side, on its near side.
 FAR_SIDE, NEAR_SIDE = 0.2, 0.12
@@ -296,19 +297,22 @@ def _slimness(labels: np.ndarray, points: np.ndarray, unit: float, limbs, names:
 
 
 def _shoulder(labels: np.ndarray, points: np.ndarray, centres: np.ndarray, unit: float) -> float:
-    """The station of the upper outline half way out on the shoulders, NaN where the picture ends above it."""
+    """The station of the upper outline SLOPE of the way out on the shoulders, NaN where the picture ends above it. Where hair hangs
+    there it is told from farther out: shoulders fall by about FALL."""
     up = centres[0] - centres[6]
     up = up / max(np.linalg.norm(up), 1e-6)
     neck = middle(points, 11, 12)
     rise = np.arange(-0.15, 0.46, 0.02)
     found = []
     for joint in (11, 12):
-        line = neck + (points[joint] - neck) * SLOPE + up * (rise * unit)[:, None]
-        seen, inside = _read(labels, line)
-        on = (UPPER | BARE_ARM | (np.arange(256) == _id["torso_skin"]))[seen] & inside
-        out = np.flatnonzero(~on)
-        if on[0] and len(out) and inside[out[0]] and seen[out[0]] != _id["hair"]:
-            found.append(-rise[out[0]])
+        for way in (SLOPE, *BESIDE_HAIR):
+            line = neck + (points[joint] - neck) * way + up * (rise * unit)[:, None]
+            seen, inside = _read(labels, line)
+            on = (UPPER | BARE_ARM | (np.arange(256) == _id["torso_skin"]))[seen] & inside
+            out = np.flatnonzero(~on)
+            if on[0] and len(out) and inside[out[0]] and seen[out[0]] != _id["hair"]:
+                found.append(-rise[out[0]] - FALL * (way - SLOPE))
+                break
     return float(np.mean(found)) if found else np.nan
 
 

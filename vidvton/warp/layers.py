@@ -279,8 +279,9 @@ def _domain(
         beside = np.maximum(step_between(arm.across, 1.5, 1.2), _outer_side(arm, across) * step_between(arm.across, 4.0, 3.0))
         off = np.maximum(outside, step_between(station, hem + 0.02, hem + 0.1))  # below the hem nothing on an arm is the trunk's
         domain *= 1 - beside * (arm.station > max(end - 0.05, 0.05)) * off
-        if arm.near > 0 and arm.part in sleeve_ends:  # a sleeve behind the trunk is seen from the trunk's outline on
-            sleeve = step_between(arm.across, 1.6, 1.3) * step_between(arm.station, 0.1, 0.25)
+        if arm.part in sleeve_ends:  # nor is it outside a sleeve, or before one that lies behind the trunk
+            beyond = np.float32(1) if arm.near > 0 else _outer_side(arm, across) * step_between(arm.across, 0.6, 0.9)
+            sleeve = beyond * step_between(arm.across, 1.9, 1.6) * step_between(arm.station, 0.1, 0.25)
             domain *= 1 - sleeve * step_between(across, 1.0, 1.08)
     return domain
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import cv2
@@ -71,11 +71,12 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Outfit:
-    """The wears of one shot, and what drawing them needs: the bare `limbs`, and the bare `trunk` where a garment has no trunk of
-    its own."""
+    """The wears of one shot, and what drawing them needs: the bare `limbs`, the stations where the old garment `ends` on them,
+    and the bare `trunk` where a garment has no trunk of its own."""
 
     wears: tuple[Wear, ...]
     limbs: tuple[FittedPanel, ...]
+    ends: Mapping[Part, float]
     trunk: FittedPanel | None
     reader: Reader
     skin: np.ndarray
@@ -141,7 +142,7 @@ class Outfit:
         picture, dim = (cv2.resize(a, half[::-1], interpolation=cv2.INTER_AREA) for a in (frame, light))
         limbs = [limb_on(m, half) for m in limb_maps]
         place = None if trunk is None else (enlarge(np.abs(trunk.across), half), enlarge(trunk.station, half))
-        bared = fill(picture, small, few > 0, wear.dressing, place, limbs, self.skin, dim, scene)
+        bared = fill(picture, small, few > 0, wear.dressing, place, limbs, self.skin, dim, scene, self.ends)
         kept = kept_in_front(labels)
         kept[cv2.resize(bared.hems.astype(np.uint8), kept.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0] = False
         grown = cv2.dilate(old.astype(np.uint8), np.ones((7, 7))).astype(bool) & ~kept
@@ -221,7 +222,8 @@ def fit_outfit(
     if any(f.panel.part in TROUSER_LEGS for wear in wears for f in wear.fitted):
         (trunk,) = fit_panels((bare_trunk(),), body, keypoints, depth, yaw)
     step, limb_step = next(steps for most, *steps in STEPS if np.median(body.unit) < most)
-    return Outfit(tuple(wears), limbs, trunk, make_reader(albedo), skin, yaw, step, limb_step)
+    ends = {p: float(end) for p, end in zip((*SLEEVES, *TROUSER_LEGS), (*body.cuffs, *body.trouser_hems)) if np.isfinite(end)}
+    return Outfit(tuple(wears), limbs, ends, trunk, make_reader(albedo), skin, yaw, step, limb_step)
 
 
 def _same_hem(panels: tuple[Panel, ...], body: Body) -> bool:

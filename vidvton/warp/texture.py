@@ -113,7 +113,8 @@ def continue_colours(image: np.ndarray, known: np.ndarray, *, level: int = 1) ->
     cells = image, known
     if level > 1:
         size = -(-width // level), height
-        cells = cv2.resize(image, size, interpolation=cv2.INTER_NEAREST), cv2.resize(known.view(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+        few = cv2.resize(known.view(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+        cells = cv2.resize(image, size, interpolation=cv2.INTER_NEAREST), few
         if not cells[1].any():
             return continue_colours(image, known)
     _, nearest = cv2.distanceTransformWithLabels((~cells[1]).view(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)

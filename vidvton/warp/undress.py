@@ -3,11 +3,14 @@ background."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
+from vidvton.values import Part
 from vidvton.warp.body import LOWER, UPPER, picked
 from vidvton.warp.layers import (
     BACKGROUND,
@@ -22,6 +25,7 @@ from vidvton.warp.layers import (
     step_between,
 )
 from vidvton.warp.limbs import Limb
+from vidvton.warp.solve import MOSTLY_CLOTHED
 from vidvton.warp.texture import continue_colours, spread_colours
 
 NEXT = 0.5  # stations of a limb next to the old garment's end whose skin is continued
@@ -54,13 +58,14 @@ def fill(
     skin: np.ndarray,
     light: np.ndarray,
     plate: tuple[np.ndarray, np.ndarray] | None = None,
+    ends: Mapping[Part, float] = MappingProxyType({}),
 ) -> Undressed:
     """What lies under the old garment.
 
     `frame` [h, w, 3] uint8, `labels` [h, w], `old` [h, w] bool, `trunk` the new trunk panel's (across, station) [h, w] (None:
     it has none), `limbs` the bare limbs, `skin` [2, 3] 0-1 the skin's colour above the waist and on the legs, `light` [h, w] the
     shading factor, `plate` [h, w, 3] uint8 the background where it is known from other frames (None: continued from
-    around)."""
+    around), `ends` the limb stations where the old garment usually ends: they count where a frame shows too little of a limb."""
     rim = cv2.dilate(old.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7))) > 0
     picture = _surroundings(frame, labels, old, rim, plate)
     tone, legs = (colour * 255 * _soft_light(light)[..., None] for colour in skin)
@@ -80,7 +85,7 @@ def fill(
         )
         seen = picked(labels, OWN_SKIN[limb.part])
         own = seen & (limb.across < 1.05) & ~rim
-        first = _first(own, limb) if own.sum() > ENOUGH else np.inf
+        first = _first(own, limb) if own.sum() > ENOUGH else ends.get(limb.part, np.inf)
         if np.isfinite(first):  # farther on, cloth is not the limb's
             shape = shape * step_between(limb.station, first + 0.25, first + HEM_SHADOW)
         if is_arm:
@@ -98,7 +103,7 @@ def fill(
         if is_arm and limb.near <= 0:
             # Down to the new sleeve's end the arm is covered: by the sleeve, or at the shoulder by the trunk's cloth.
             end = dressing.sleeve_ends.get(limb.part, SKIN_START)
-            before = _before_trunk(own & (limb.station > first - HEM_SHADOW) & (limb.station < first + NEXT), trunk)
+            before = _before_trunk(own & (limb.station > first - HEM_SHADOW) & (limb.station < first + NEXT), trunk, first)
             bare.append((colour, share * before * step_between(limb.station, end - 0.1, end + 0.02)))
     return Undressed(picture, bare, hems)
 
@@ -117,7 +122,7 @@ def _bridged(limb: Limb, seen: np.ndarray, shape: np.ndarray, old: np.ndarray) -
 
 
 def _first(own: np.ndarray, limb: Limb) -> float:
-    """The station at which a limb's skin `own` [h, w] bool is first seen: beside a neckline there is skin above the sleeve too."""
+    """The station at which a limb's skin `own` [h, w] bool is first seen; beside a neckline there is skin above the sleeve, too."""
     if not own.any():
         return np.inf
     seen = limb.station[own]
@@ -126,13 +131,13 @@ def _first(own: np.ndarray, limb: Limb) -> float:
     return first if first > GAP else float(np.quantile(seen, 0.05))
 
 
-def _before_trunk(own: np.ndarray, trunk: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
+def _before_trunk(own: np.ndarray, trunk: tuple[np.ndarray, np.ndarray] | None, first: float) -> np.ndarray:
     """[h, w] 0-1: where a bare arm may lie over the trunk's cloth: everywhere where some of it is seen there (`own` [h, w] bool
-    is what is seen of it), else beside it alone."""
-    if trunk is None or not own.any():
+    is what is seen of it) or it may all be under the old sleeve, which ends at station `first`; else beside it alone."""
+    if trunk is None or not own.any() and first > MOSTLY_CLOTHED:
         return np.float32(1)
     inside = step_between(trunk[0], 1.02, 0.92) * step_between(trunk[1], -0.05, 0.1)
-    crosses = np.clip((inside[own].mean() - 0.1) / 0.15, 0, 1)
+    crosses = np.clip((inside[own].mean() - 0.1) / 0.15, 0, 1) if own.any() else 0.0
     return 1 - inside * (1 - crosses)
 
 
@@ -145,6 +150,8 @@ def _limb_skin(frame: np.ndarray, limb: Limb, own: np.ndarray, where: np.ndarray
         return out
     first = _first(own, limb)
     near = own & (limb.station > first - HEM_SHADOW) & (limb.station < first + NEXT)
+    if near.sum() <= ENOUGH:
+        return out
     strip = np.clip((limb.side[near] + 1) / 2 * STRIPS, 0, STRIPS - 1).astype(int)
     count = np.bincount(strip, minlength=STRIPS).astype(np.float64)
     pixels = frame[near].astype(np.float64)
