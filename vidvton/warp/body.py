@@ -297,8 +297,8 @@ def _slimness(labels: np.ndarray, points: np.ndarray, unit: float, limbs, names:
 
 
 def _shoulder(labels: np.ndarray, points: np.ndarray, centres: np.ndarray, unit: float) -> float:
-    """The station of the upper outline SLOPE of the way out on the shoulders, NaN where the picture ends above it. Where hair hangs
-    there it is told from farther out: shoulders fall by about FALL."""
+    """The station of the upper outline SLOPE of the way out on the shoulders, NaN where the picture ends above it. Where hair
+    hangs there it is told from farther out: shoulders fall by about FALL."""
     up = centres[0] - centres[6]
     up = up / max(np.linalg.norm(up), 1e-6)
     neck = middle(points, 11, 12)

@@ -122,7 +122,7 @@ def _bridged(limb: Limb, seen: np.ndarray, shape: np.ndarray, old: np.ndarray) -
 
 
 def _first(own: np.ndarray, limb: Limb) -> float:
-    """The station at which a limb's skin `own` [h, w] bool is first seen; beside a neckline there is skin above the sleeve, too."""
+    """The station at which a limb's skin `own` [h, w] bool is first seen; by a neckline there is some above the sleeve, too."""
     if not own.any():
         return np.inf
     seen = limb.station[own]
