@@ -44,6 +44,7 @@ _ABOUT, _BESIDE = 2.5, 24  # half-widths of a sleeve, and working pixels beside 
 RIM = 1.29  # how far beyond a panel's outline (in half-widths) old cloth still counts as its own
 
 
+OUTLINE, FEATHER = 1.05, 2.0  # half-widths at which cloth ends to the sides; working pixels over which it does
 TORN = 3.5, 7.0  # picture pixels an output pixel at which a print begins to be torn to specks, and is
 _STEEP = ((np.clip(np.arange(256), 70, 185) - 70) / 115).astype(np.float32)  # what `soften` makes of a blurred edge
 
@@ -146,7 +147,7 @@ def panel_layer(
     work = labels.shape
     across, station, reach = cv2.split(enlarge(np.dstack([np.abs(m.across), m.station, m.reach]), work))
     beside = _on_own_arm(m, hem, labels, column, arms)
-    lies = step_between(across, 1.10, 1.0) * reach
+    lies = _within(across, OUTLINE) * reach
     if m.part in SLEEVES:
         lies = np.maximum(lies, _sleeved(m, hem, labels, arms) * step_between(across, 1.9, 1.7))
     allow = _allowed(m, dressing, labels, across, station, arms, side) * lies
@@ -176,6 +177,13 @@ def panel_layer(
     alpha = np.maximum(outline * shares[0], grown * shares[1])
     alpha *= np.float32(1 / 255)
     return Layer(colour, alpha, (box[0], box[2]))
+
+
+def _within(across: np.ndarray, limit: float) -> np.ndarray:
+    """[h, w] 0-1: where `across` [h, w] is below `limit`, its edge FEATHER pixels wide however wide the panel is."""
+    steep = cv2.magnitude(*(cv2.Sobel(across, cv2.CV_32F, dx, 1 - dx, scale=1 / 8) for dx in (1, 0)))
+    inside = (limit - across) / np.maximum(steep, 1e-3)
+    return np.clip(inside / np.float32(FEATHER) + np.float32(0.5), 0, 1)
 
 
 def _own_part(m: PanelMap, size: tuple[int, int], step: int) -> Box | None:

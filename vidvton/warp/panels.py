@@ -19,6 +19,7 @@ ACROSS = np.linspace(-1, 1, 9)
 SHOULDER_STATION = -0.12  # the shoulders' upper outline, SLOPE of the way out to the joints, on an average body
 CROTCH_STATION, CROTCH_ON_LEG = 1.16, 0.16
 THIGH = 0.8  # a thigh or a shin in torso lengths
+ANKLE = 2.5  # column station below which no dress or skirt ends: shoes look out from under it
 BARE_SHOULDER = 1.2  # how far out the shoulders reach against straps, where there are no sleeves
 UPPER_ARM = 0.60  # an upper arm in torso lengths
 MIDRIFF = 0.12  # torso lengths of bare skin between old top and old trousers that make a belly
@@ -155,7 +156,9 @@ def _length(garment: Garment, natural: float, armpit: float, body: Body) -> tupl
         return max(natural, body.hem), 1.0, False
     stretch = (body.hem - armpit) / (natural - armpit)
     if garment.category == "full":
-        return (body.hem, stretch, False) if 0.85 < stretch < 1.2 else (natural, 1.0, False)
+        if 0.85 < stretch < 1.2:
+            return body.hem, stretch, False
+        return min(natural, ANKLE), (min(natural, ANKLE) - armpit) / (natural - armpit), False
     if stretch < TUCKED:
         if body.hem < HIPS:
             return body.hem, 1.0, True
@@ -257,8 +260,9 @@ def _skirt(garment: Garment, parts: np.ndarray, body: Body) -> tuple[Panel, ...]
     # A flared skirt lies as a sector of a ring: all its pleats are of one length, and worn its hem is level.
     rises = [(rows - rows[0]) * (1 - corner / len(rows)) for corner in corners]
     left, right = (np.interp(rows - rise, rows, ends) for rise, ends in zip(rises, (left, right)))
-    stations = waist - 0.02 + (rows - rows[0]) / scale
-    return (_panel(Part.SKIRT, stations, rows, left, right, scale, min(stations[-1], 2.55), rises=rises),)
+    length = (rows[-1] - rows[0]) / scale
+    stations = waist - 0.02 + (rows - rows[0]) / scale * min(1, (ANKLE - waist) / length)
+    return (_panel(Part.SKIRT, stations, rows, left, right, scale, stations[-1], rises=rises),)
 
 
 def _trousers(garment: Garment, parts: np.ndarray, body: Body) -> tuple[Panel, ...]:
