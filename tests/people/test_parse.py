@@ -290,3 +290,44 @@ def test_a_short_piece_of_neck_beside_long_bare_legs_is_skin():
     soft[SKIN_CELLS, 14:17, 28:32] = 1  # a patch on the belly
     ((surface, loose),) = loose_pieces(soft, zones, head=False)
     assert surface == SKIN_CELLS and loose[15, 30] and not loose[3, 30] and not (loose & (np.maximum(*zones.leg) > 0.5)).any()
+
+
+def test_a_bare_belly_is_the_trunks_to_its_sides():
+    frames, pose, silhouettes, labels = clip(4)
+    x, y = pose.keypoints[0, [23, 24], 0].mean().item(), pose.keypoints[0, [11, 12, 23, 24], 1]
+    top, low = int(0.3 * y[:2].mean() + 0.7 * y[2:].mean()), int(0.08 * y[:2].mean() + 0.92 * y[2:].mean())
+    belly = labels == LABEL["upper"]
+    belly[:, :top], belly[:, low:] = False, False
+    for c, value in enumerate(SKIN):
+        frames[:, c][torch.from_numpy(belly)] = value
+    found = parse_frames(frames, pose, silhouettes, learn_appearance(frames, pose, silhouettes)).numpy()
+    inner = cv2.erode(belly[1].astype(np.uint8), np.ones((9, 5))) > 0
+    assert inner.sum() > 200 and np.ptp(np.flatnonzero(inner.any(0))) > 40 and abs(np.flatnonzero(inner.any(0)).mean() - x) < 12
+    assert (found[1][inner] == LABEL["torso_skin"]).mean() > 0.9
+
+
+def test_a_forearm_that_the_segmenter_overlooks_is_told_by_its_colours():
+    frames, pose, silhouettes, labels = clip(4)
+    forearm = np.zeros(labels.shape, np.uint8)
+    for t in range(len(frames)):
+        elbow, wrist = (tuple(int(v) for v in pose.keypoints[t, j, :2]) for j in (13, 15))
+        cv2.line(forearm[t], elbow, wrist, 1, 3)
+    for c, value in enumerate(SKIN):  # the wall has a corner of nearly that colour
+        frames[:, c, :60, :60] = value + 6
+    appearance = learn_appearance(frames, pose, silhouettes)
+    silhouettes[torch.from_numpy(labels == LABEL["left_arm"])] = 0
+    found = parse_frames(frames, pose, silhouettes, appearance).numpy()
+    assert (found[forearm > 0] == LABEL["left_arm"]).mean() > 0.8
+
+
+@pytest.mark.parametrize("cells, held", [(4, False), (40, True)])
+def test_what_is_seen_of_an_arm_is_skin_beside_long_legs_and_a_button_is_not(cells, held):
+    body = body_of(joints(78.0, (120, 70)), 0.0, np.array([60.0, 10, 180, 300]))
+    zones = zones_of(body, grid((320, 240), 4))
+    soft = np.zeros((SURFACES, *zones.v.shape), np.float32)
+    soft[SKIN_CELLS] = np.maximum(*zones.leg) > 0.5
+    arm = np.argwhere((zones.arm[0] > 0.6) & (soft[SKIN_CELLS] == 0) & (np.maximum(*zones.leg) < 0.1))
+    arm = arm[np.lexsort((arm[:, 1], arm[:, 0]))][60 : 60 + cells]
+    soft[SKIN_CELLS][tuple(arm.T)] = 1
+    loose = dict(loose_pieces(soft, zones, head=True)).get(SKIN_CELLS, np.zeros(zones.v.shape, bool))
+    assert loose[tuple(arm.T)].mean() == (0 if held else 1)

@@ -121,3 +121,60 @@ def test_what_is_seen_of_an_elbow_is_joined_to_the_painted_arm():
     between = bared.picture[66:74, 44:49]
     assert np.abs(between - (200, 150, 120)).max() < 45, "skin, not the wall"
     assert bared.picture[30, 55].min() > 200, "far from the elbow the old sleeve gives way to the wall"
+
+
+def arm_beside(y, x, near=0.0):
+    """A hanging arm around x = 30, whose station runs from 0 at the top to 2 at row 120."""
+    return Limb(Part.LEFT_SLEEVE, np.clip((x - 30) / 12, -1, 1), np.abs(x - 30) / 12, y / 60, near)
+
+
+@pytest.mark.parametrize("neckline", [False, True])
+def test_a_neckline_beside_the_shoulder_does_not_end_the_painted_arm(neckline):
+    """Under an old long sleeve the whole arm is painted down to the hand, though skin is seen above the shoulder, too."""
+    height, width = 150, 60
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    upper, skin = CIHP_LABELS.index("upper"), CIHP_LABELS.index("left_arm")
+    labels = np.where(np.abs(x - 30) < 13, upper, 0).astype(np.uint8)
+    labels[122:] = np.where(np.abs(x[122:] - 30) < 10, skin, 0)
+    if neckline:
+        labels[:8, 18:42] = skin
+    frame = np.full((height, width, 3), 230, np.uint8)
+    frame[labels == upper], frame[labels == skin] = 20, (200, 150, 120)
+    old, tone = labels == upper, np.float32([[0.78, 0.59, 0.47]] * 2)
+    bared = fill(
+        frame, labels, old, Dressing("upper", None, {}), None, [arm_beside(y, x)], tone, np.ones((height, width), np.float32)
+    )
+    assert np.abs(bared.picture[40:110, 30] - (200, 150, 120)).max() < 45, "skin from the shoulder to the hand"
+
+
+def test_skin_in_two_far_places_of_an_arm_is_enough():
+    """Half of it at the shoulder, half at the hand, nothing at the station between where it is first seen on average."""
+    height, width = 150, 60
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    upper, skin = CIHP_LABELS.index("upper"), CIHP_LABELS.index("left_arm")
+    labels = np.where(np.abs(x - 30) < 13, upper, 0).astype(np.uint8)
+    labels[13:15, 26:29] = skin
+    labels[130:138, 24:36] = skin
+    frame = np.full((height, width, 3), 90, np.uint8)
+    old, tone = labels == upper, np.float32([[0.78, 0.59, 0.47]] * 2)
+    bared = fill(
+        frame, labels, old, Dressing("upper", None, {}), None, [arm_beside(y, x)], tone, np.ones((height, width), np.float32)
+    )
+    assert np.isfinite(bared.picture).all()
+
+
+def test_where_a_frame_shows_nothing_of_an_arm_the_shot_tells_how_far_it_is_the_sleeves():
+    """The forearm is behind the trunk: cloth over it is the trunk's."""
+    height, width = 150, 60
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    labels = np.full((height, width), CIHP_LABELS.index("upper"), np.uint8)
+    frame, old = np.full((height, width, 3), 90, np.uint8), np.ones((height, width), bool)
+    trunk = np.zeros((height, width), np.float32), y / 150
+    tone, light = np.float32([[0.78, 0.59, 0.47]] * 2), np.ones((height, width), np.float32)
+    arguments = frame, labels, old, Dressing("upper", None, {}), trunk, [arm_beside(y, x, near=-1.0)], tone, light
+
+    def forearm(**ends):
+        return max(alpha[80:110].max() for _, alpha in fill(*arguments, **ends).bare)
+
+    assert forearm() > 0.9 and forearm(ends={Part.LEFT_SLEEVE: 1.9}) > 0.9
+    assert forearm(ends={Part.LEFT_SLEEVE: 0.45}) == 0

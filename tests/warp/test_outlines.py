@@ -1,0 +1,73 @@
+"""Where cloth ends on a body: raised shoulders, hair beside the neck, long sleeves over short ones, long dresses, sharp sides."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from drawn_person import LABEL, draw, joints
+
+from vidvton.values import Part
+from vidvton.warp.body import column_axis, measure_frame, torso_unit
+from vidvton.warp.fit import _lifted, _sleeve_width
+from vidvton.warp.layers import FEATHER, _within
+from vidvton.warp.panels import ANKLE, _length
+
+UNIT, SIZE = 80.0, (320, 240)
+
+
+@pytest.mark.parametrize("down, rise", [(0.5, 0.0), (0.0, 0.12), (-0.4, 0.2)])
+def test_over_a_raised_arm_the_shoulder_is_higher(down, rise):
+    points = joints(UNIT, (120, 90)).astype(np.float64)[:, :2]
+    points[13] = points[11] + UNIT * np.array([np.sqrt(0.36 - down**2), down])
+    lift = _lifted(points, np.array([1.0, 0.0]), UNIT)
+    assert lift[1] == pytest.approx(rise, abs=0.02) and lift[0] == 0
+
+
+def test_of_an_arm_that_points_at_the_camera_nothing_is_lifted():
+    points = joints(UNIT, (120, 90)).astype(np.float64)[:, :2]
+    points[13] = points[11] + (4, 0)
+    assert (_lifted(points, np.array([1.0, 0.0]), UNIT) == 0).all()
+
+
+def test_hair_beside_the_neck_does_not_hide_where_the_shoulders_are():
+    points = joints(UNIT, (120, 90))
+    _, labels, _ = draw(points, UNIT, SIZE)
+    bare = measure_frame(points, labels, True).shoulder[0]
+    neck = points[[11, 12], 0].mean()
+    half = 0.34 * UNIT
+    hair = labels.copy()
+    for sign in (-1, 1):
+        low, high = sorted((neck + sign * 0.2 * half, neck + sign * 0.66 * half))
+        hair[60:110, int(low) : int(high)] = LABEL["hair"]
+    assert measure_frame(points, hair, True).shoulder[0] == pytest.approx(bare, abs=0.06)
+    hair[60:110] = LABEL["hair"]
+    assert np.isnan(measure_frame(points, hair, True).shoulder[0])
+    assert torso_unit(points[:, :2].astype(np.float64)) > 0 and len(column_axis(points[:, :2].astype(np.float64))[0])
+
+
+@pytest.mark.parametrize("hem, puffed", [(0.5, True), (1.9, False)])
+def test_a_long_sleeve_is_not_as_wide_as_the_short_one_it_replaces(hem, puffed):
+    controls = np.linspace(0, hem, 9)
+    panel = SimpleNamespace(hem=hem, stations=np.array([0.0, 2.0]), half_widths=np.array([0.11, 0.08]), part=Part.LEFT_SLEEVE)
+    arm, old = np.full(9, 0.07), np.where(controls < 0.45, 0.14, 0.075)
+    width = _sleeve_width(panel, controls, old, arm, 0.45, outer=True)
+    above = controls < 0.3
+    assert (width[above].min() > 0.13) == puffed
+    assert np.abs(np.diff(width)).max() < 0.05, "no step"
+
+
+def test_a_dress_that_is_longer_than_its_wearer_ends_above_the_shoes():
+    body = SimpleNamespace(hem=1.05, waist=1.0, runs_on=np.nan)
+    hem, stretch, tucked = _length(SimpleNamespace(category="full"), 3.1, 0.3, body)
+    assert hem == ANKLE and 0.3 + (3.1 - 0.3) * stretch == pytest.approx(ANKLE) and not tucked
+    assert _length(SimpleNamespace(category="full"), 1.8, 0.3, body) == (1.8, 1.0, False)
+
+
+@pytest.mark.parametrize("half", [10.0, 40.0, 150.0])
+def test_the_side_of_a_wide_panel_is_as_sharp_as_that_of_a_narrow_one(half):
+    x = np.abs(np.arange(400, dtype=np.float32) - 200) / np.float32(half)
+    inside = _within(np.tile(x, (20, 1)), 1.05)[10]
+    edge = (inside > 0.01) & (inside < 0.99)
+    assert inside[200] == 1 and inside[0] == 0 or half == 150
+    assert edge.sum() <= 2 * (FEATHER + 1)
+    assert (inside[x < 1.0 - FEATHER / half] == 1).all()
