@@ -41,6 +41,7 @@ _STEP = 4
 _ROUNDS = 4
 _COLOURED = 0.1  # share of a face that has skin's colours, below which it is not to be known by them
 _BARE = 0.88  # overlap of the chest's colours with the skin's: a beige jumper reaches 0.84
+_LONG = 0.55  # overlap of chest and hips from which a top that leaves the picture is one: light falls off downwards
 _STRAY = 0.5  # how probable one garment is, against the other, where the other one usually is
 
 
@@ -269,7 +270,7 @@ def _one_long_top(samples: list[_Sample], models: dict[int, np.ndarray]) -> bool
         for z in [s.zones]
     ]
     seen = [t / (s.body.unit / _STEP) ** 2 for t, s in zip(thighs, samples)]
-    return float(np.median(seen)) < 0.15 and overlap(models[UPPER], models[LOWER]) > 0.65
+    return float(np.median(seen)) < 0.15 and overlap(models[UPPER], models[LOWER]) > _LONG
 
 
 def _recolour(samples: list[_Sample], posteriors: list[np.ndarray], before: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
