@@ -8,6 +8,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -76,6 +77,13 @@ def test_a_damaged_newest_checkpoint_falls_back_says_so_and_ends_the_same(unbrok
     assert differing(tensors(whole), tensors(tmp_path / "run")) == []
 
 
+def forkserver() -> multiprocessing.context.ForkServerContext:
+    """Starts processes that have torch and the training code loaded."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["vidvton.train.loop", "vidvton.train.plan", "drawn_run"])
+    return context
+
+
 def train_in_child(config: Path, out: Path) -> None:
     torch.set_num_threads(1)
     run(config, out)
@@ -83,8 +91,7 @@ def train_in_child(config: Path, out: Path) -> None:
 
 def test_killed_three_times_the_weights_are_those_of_the_unbroken_run(unbroken, tmp_path):
     config, whole = unbroken
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["vidvton.train.loop", "vidvton.train.plan", "drawn_run"])
+    context = forkserver()
     chance = random.Random(3)
     for turn in range(20):
         child = context.Process(target=train_in_child, args=(config, tmp_path / "run"))
@@ -114,12 +121,41 @@ def largest_difference(first: dict, second: dict) -> float:
     return max(float((first[n] - second[n]).abs().max()) for n in first if n.startswith(("model/", "ema/")))
 
 
-def test_two_processes_train_what_one_does_up_to_rounding(unbroken, tmp_path):
-    config, whole = unbroken
-    done = torchrun(2, config, tmp_path / "run")
+def train_as_rank(rank: int, world: int, port: int, config: Path, out: Path) -> None:
+    """What torchrun would start, in a process that has torch loaded."""
+    where = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": world, "LOCAL_WORLD_SIZE": world, "MASTER_PORT": port}
+    os.environ.update({name: str(value) for name, value in where.items()} | {"MASTER_ADDR": "127.0.0.1"})
+    train_in_child(config, out)
+
+
+def two_forked(config: Path, out: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    context = forkserver()
+    crowd = [context.Process(target=train_as_rank, args=(rank, 2, port, config, out)) for rank in (0, 1)]
+    for process in crowd:
+        process.start()
+    for process in crowd:
+        process.join(200)
+        if process.is_alive():
+            process.kill()
+    assert [process.exitcode for process in crowd] == [0, 0]
+
+
+def two_launched(config: Path, out: Path) -> None:
+    done = torchrun(2, config, out)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("start", [two_forked, pytest.param(two_launched, marks=pytest.mark.slow)])
+def test_two_processes_train_what_one_does_up_to_rounding(unbroken, tmp_path, start):
+    config, whole = unbroken
+    start(config, tmp_path / "run")
     ours, theirs = tensors(whole), tensors(tmp_path / "run")
     assert largest_difference(ours, theirs) < 1e-6
+    state = json.loads((find_newest(tmp_path / "run" / "checkpoints")[0] / "state.json").read_text())
+    assert state["processes"] == 2
     assert [step for step, _ in losses(tmp_path / "run")] == [1, 2, 3, 4, 5, 6]
     for (_, one), (_, two) in zip(losses(whole), losses(tmp_path / "run")):
         assert one == pytest.approx(two, rel=1e-4)
