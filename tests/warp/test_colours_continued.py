@@ -28,6 +28,12 @@ def test_nothing_or_a_single_pixel_may_be_known(known):
         assert np.abs(filled - 77).max() < 1
 
 
+def test_in_a_narrow_picture_the_far_end_is_not_black():
+    picture, known = np.full((400, 8, 3), 140, np.uint8), np.zeros((400, 8), bool)
+    known[:10] = True
+    assert np.abs(spread_colours(picture, known) - 140).max() < 1
+
+
 def test_walls_do_not_sink_and_floors_do_not_rise_behind_people():
     picture = np.full((80, 90, 3), 230, np.uint8)
     picture[60:] = 120, 90, 60  # a floor; the feet stand on it at 70

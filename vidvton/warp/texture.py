@@ -133,12 +133,13 @@ def spread_colours(image: np.ndarray, known: np.ndarray) -> np.ndarray:
     levels = [(image * weight[..., None], weight)]
     while min(levels[-1][1].shape) > 2:
         levels.append(tuple(cv2.pyrDown(a) for a in levels[-1]))
-    filled = None
+    colour, weight = levels[-1]
+    filled = np.broadcast_to(colour.sum((0, 1)) / max(float(weight.sum()), 1e-6), colour.shape)
     for colour, weight in reversed(levels):
-        sure = np.minimum(weight * _SURE, 1)[..., None]
+        if filled.shape != colour.shape:
+            filled = cv2.pyrUp(filled, dstsize=weight.shape[::-1])
         own = colour / np.maximum(weight, 1e-6)[..., None]
-        above = own if filled is None else cv2.pyrUp(filled, dstsize=weight.shape[::-1])
-        filled = above + (own - above) * sure
+        filled = filled + (own - filled) * np.minimum(weight * _SURE, 1)[..., None]
     return filled
 
 
