@@ -178,3 +178,20 @@ def test_where_a_frame_shows_nothing_of_an_arm_the_shot_tells_how_far_it_is_the_
 
     assert forearm() > 0.9 and forearm(ends={Part.LEFT_SLEEVE: 1.9}) > 0.9
     assert forearm(ends={Part.LEFT_SLEEVE: 0.45}) == 0
+
+
+def test_a_painted_arm_is_as_wide_as_what_is_seen_below_the_old_sleeve_and_a_bracelet_is_no_skin():
+    height, width = 150, 60
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    upper, skin = CIHP_LABELS.index("upper"), CIHP_LABELS.index("left_arm")
+    labels = np.where(np.abs(x - 30) < 16, upper, 0).astype(np.uint8)
+    labels[70:] = np.where(np.abs(x[70:] - 30) < 9, skin, 0)  # the map has 12
+    frame = np.full((height, width, 3), 230, np.uint8)
+    frame[labels == upper], frame[labels == skin] = 20, (200, 150, 120)
+    frame[76:80][labels[76:80] == skin] = 15
+    old, tone = labels == upper, np.float32([[0.78, 0.59, 0.47]] * 2)
+    bared = fill(
+        frame, labels, old, Dressing("upper", None, {}), None, [arm_beside(y, x)], tone, np.ones((height, width), np.float32)
+    )
+    assert np.abs(bared.picture[20:60, 24:37] - (200, 150, 120)).max() < 35, "skin, and no dark strips of the bracelet's"
+    assert bared.picture[20:60, [18, 42]].min() > 190, "beside it is the wall"

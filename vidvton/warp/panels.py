@@ -92,7 +92,7 @@ def _corner(reach: np.ndarray) -> int:
     follows runs inwards flatter than downwards; the number of rows where there is no such corner."""
     half = len(reach) // 2
     corner = half + int(np.argmax(reach[half:]))
-    last = len(reach) - 1 - max(1, len(reach) // 40)  # a level hem's scallops end anywhere
+    last = len(reach) - 1 - max(1, len(reach) // 25)  # a level hem's scallops end anywhere
     is_hem = last > corner > half and reach[corner] - reach[last] > last - corner
     return corner - max(1, len(reach) // 50) if is_hem else len(reach)
 

@@ -35,6 +35,8 @@ BESIDE = 4.5  # half working pixels by which an old garment's rim is wider than 
 LEVEL = 4  # pixels to the side that count as one up or down where background goes on
 REACHED = 2.5  # half-widths from a limb's middle line at which its skin may still be seen
 LIT, UNLIT = 0.6, (0.01, 0.08)  # share of the usual skin in painted skin, of the picture's side from seen skin: none, all of it
+DIM = 0.6  # of the usual brightness of a limb's skin, under which it is none
+NARROW, SLIM = 0.3, (0.6, 1.0)  # stations next to the old garment's end whose width goes on; how narrow a limb may be
 SHOULDER, GAP = 0.2, 0.6  # limb stations: down to which skin may be the neckline's; up to which skin goes on from there
 SKIN_START = 0.15  # station from which on a bare arm lies before the trunk's cloth
 
@@ -80,12 +82,12 @@ def fill(
         is_arm = limb.part in SLEEVES
         if is_arm == (dressing.category == "lower") and dressing.category != "full":
             continue
-        shape = (
-            step_between(limb.across, 1.08, 0.92) * step_between(limb.station, -0.05, 0.1) * step_between(limb.station, 2.12, 2.0)
-        )
         seen = picked(labels, OWN_SKIN[limb.part])
         own = seen & (limb.across < 1.05) & ~rim
         first = _first(own, limb) if own.sum() > ENOUGH else ends.get(limb.part, np.inf)
+        edge = _seen_width(own, limb, first)
+        shape = step_between(limb.across, edge + 0.08, edge - 0.08)
+        shape *= step_between(limb.station, -0.05, 0.1) * step_between(limb.station, 2.12, 2.0)
         if np.isfinite(first):  # farther on, cloth is not the limb's
             shape = shape * step_between(limb.station, first + 0.25, first + HEM_SHADOW)
         if is_arm:
@@ -131,6 +133,15 @@ def _first(own: np.ndarray, limb: Limb) -> float:
     return first if first > GAP else float(np.quantile(seen, 0.05))
 
 
+def _seen_width(own: np.ndarray, limb: Limb, first: float) -> float:
+    """How far across, in half-widths of its map, a limb reaches where its skin `own` [h, w] bool is first seen, at station
+    `first`; at most 1, and 1 where too little of it is seen."""
+    near = own & (limb.station > first) & (limb.station < first + NARROW)
+    if near.sum() <= ENOUGH:
+        return 1.0
+    return float(np.clip(np.quantile(limb.across[near], 0.95) / 0.95, *SLIM))
+
+
 def _before_trunk(own: np.ndarray, trunk: tuple[np.ndarray, np.ndarray] | None, first: float) -> np.ndarray:
     """[h, w] 0-1: where a bare arm may lie over the trunk's cloth: everywhere where some of it is seen there (`own` [h, w] bool
     is what is seen of it) or it may all be under the old sleeve, which ends at station `first`; else beside it alone."""
@@ -152,6 +163,8 @@ def _limb_skin(frame: np.ndarray, limb: Limb, own: np.ndarray, where: np.ndarray
     near = own & (limb.station > first - HEM_SHADOW) & (limb.station < first + NEXT)
     if near.sum() <= ENOUGH:
         return out
+    bright = frame[near].sum(-1)
+    near[near] = bright > DIM * np.median(bright)  # not a bracelet, nor the cuff's edge
     strip = np.clip((limb.side[near] + 1) / 2 * STRIPS, 0, STRIPS - 1).astype(int)
     count = np.bincount(strip, minlength=STRIPS).astype(np.float64)
     pixels = frame[near].astype(np.float64)
@@ -174,7 +187,9 @@ def _surroundings(frame: np.ndarray, labels: np.ndarray, old: np.ndarray, rim: n
     """The scene continued into the old garment's place: background where other frames saw it; elsewhere, at the rim, whatever
     lies beside it, and deep inside the nearest background."""
     beside = cv2.GaussianBlur(continue_colours(frame, ~rim & ~picked(labels, LEGS_BARE)), (0, 0), 0.7)
-    scene = cv2.GaussianBlur(continue_colours(frame, picked(labels, BACKGROUND) & ~rim, level=LEVEL), (0, 0), 1.5)
+    behind = picked(labels, BACKGROUND) & ~rim
+    clear = behind & (cv2.dilate(rim.view(np.uint8), np.ones((5, 5))) == 0)  # what the labels missed of the rim would be smeared
+    scene = cv2.GaussianBlur(continue_colours(frame, clear if clear.any() else behind, level=LEVEL), (0, 0), 1.5)
     depth = cv2.distanceTransform(old.astype(np.uint8), cv2.DIST_L2, 3)
     near = step_between(depth, 4.0, 2.0)
     picture = cv2.blendLinear(beside, scene, near, 1 - near).astype(np.float32)
