@@ -21,6 +21,7 @@ SIDES = np.array([-1.0, 0.0, 1.0])
 WIDE = np.linspace(-1.3, 1.3, 14)  # the dense lattice reaches beyond the outlines, so that it can be read on them
 _WAIST = 0.72  # station from which a skirt falls
 STRETCH = 1.6  # how much wider than its cut a skirt gets over legs that stand apart
+HIPS = 1.4  # column station down to which a skirt goes along with a waist that is seen higher
 RAISED = (-0.4, 0.0, 0.3), (0.2, 0.12, 0.0)  # torso lengths an elbow is below its shoulder; that the shoulder's top rises by
 SHOULDER = 0.3  # column station from which on a raised arm moves nothing
 TAPER = 0.6  # limb stations past the old sleeve's end over which a longer one narrows to the arm
@@ -108,7 +109,10 @@ def _place(panel: Panel, controls: np.ndarray, body: Body, keypoints: np.ndarray
     points = keypoints[t, :, :2].astype(np.float64)
     column = _ColumnFrame(points, body, t)
     if panel.part in (Part.TORSO, Part.SKIRT):
-        left, right = _column_edges(panel, controls, column, _leg_reach(points, body, controls, column))
+        places = controls
+        if panel.part == Part.SKIRT and np.isfinite(body.waist):
+            places = controls + body.waists[t] * np.clip((HIPS - controls) / (HIPS - body.waist), 0, 1)
+        left, right = _column_edges(panel, controls, places, column, _leg_reach(points, body, places, column))
     elif panel.part in (Part.LEFT_SLEEVE, Part.RIGHT_SLEEVE):
         left, right = _sleeve_edges(panel, controls, column, points, body, yaw[t], t)
     else:
@@ -168,20 +172,23 @@ def _leg_reach(points: np.ndarray, body: Body, controls: np.ndarray, column: _Co
     return reach * (controls > 1.1)[:, None]
 
 
-def _column_edges(panel: Panel, controls: np.ndarray, column: _ColumnFrame, legs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _column_edges(
+    panel: Panel, controls: np.ndarray, places: np.ndarray, column: _ColumnFrame, legs: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The outlines [C, 2] of the trunk or a skirt, whose `controls` [C] lie at the column's stations `places` [C] in this frame."""
     # Worn, flat cloth shows about 85 % of its width; the rest goes round the sides.
     half = 0.85 * np.interp(controls, panel.stations, panel.half_widths)
     # Below the hips a skirt hangs by its own cut; above them, and on tops, cloth lies on the body.
     hangs = np.clip((controls - 0.85) / 0.3, 0, 1) * (panel.part == Part.SKIRT or panel.hem > 1.45)
     ends = []
     for side, sign in ((0, -1.0), (1, 1.0)):
-        outline = np.abs(column.edge(controls, side))
+        outline = np.abs(column.edge(places, side))
         if hangs.any():  # cloth falls straight from the waist to its hem, however round it lay when it was photographed
             waist, hem = np.interp(_WAIST, controls, outline), np.interp(panel.hem, controls, half)
             half = np.minimum(half, np.maximum(outline, np.interp(controls, [_WAIST, panel.hem], [waist, max(waist, hem)])))
         hanging = np.maximum(np.clip(outline, half, 1.3 * half), np.minimum(legs[:, side], STRETCH * half))
         outline = outline * (1 - hangs) + hanging * hangs
-        ends.append(column.at(controls, sign * outline))
+        ends.append(column.at(places, sign * outline))
     return ends[0], ends[1]
 
 
@@ -267,7 +274,7 @@ def _leg_edges(panel, controls, column, points, body, yaw, t):
     unit)[:, None]
              for k, sign in ((0, -1.0), (1, 1.0))]  # fmt: skip
     # Above the crotch the two legs share the column; the seam between them turns with the body.
-    waist = 1.0 + panel.stations[0] * THIGH
+    waist = 1.0 + panel.stations[0] * THIGH + body.waists[t]
     height = np.interp(
         controls, [panel.stations[0], CROTCH_ON_LEG, CROTCH_ON_LEG + 0.3], [waist, CROTCH_STATION, CROTCH_STATION + 0.12]
     )

@@ -24,6 +24,7 @@ from vidvton.warp.body import (
     limb_axis,
 )
 
+HIGHEST = 0.3  # torso lengths that a waist may be seen above where it usually is
 MOSTLY_CLOTHED = 1.5  # limb station from which on too little of a limb is bare to tell where all of it lies
 
 
@@ -32,7 +33,8 @@ class Body:
     """A shot's body, solved over time: `keypoints` [T, 33, 3] steadied, `edges` [T, K, 2], `arms` and `legs` [T, 2, S, 2] in
     torso lengths about a middle line that lies `arm_offsets`, `leg_offsets` [T, 2, S] beside the bones, `unit` [T] pixels,
     and how the old clothes are worn in this shot: `hem`, `waist`, `runs_on` column stations, `cuffs`, `trouser_hems` [2] limb
-    stations (NaN: none)."""
+    stations (NaN: none). `waists` [T] is how much higher than `waist` the lower garment begins in each frame, 0 or less: of
+    people who turn aside the hips are seen lower."""
 
     keypoints: np.ndarray
     edges: np.ndarray
@@ -43,6 +45,7 @@ class Body:
     unit: np.ndarray
     hem: float
     waist: float
+    waists: np.ndarray
     runs_on: float
     cuffs: np.ndarray
     trouser_hems: np.ndarray
@@ -72,6 +75,7 @@ def solve_body(measure: BodyMeasure, keypoints: np.ndarray, yaw: np.ndarray, *, 
     cuffs, hems = (np.array([_typical(c) for c in ends.T]) for ends in (measure.cuffs, measure.trouser_hems))
     arms, arm_offsets = _solve_limbs(measure.arms, measure.arms_trust, AVERAGE_ARM, cuffs, seen, strength)
     legs, leg_offsets = _solve_limbs(measure.legs, measure.legs_trust, AVERAGE_LEG, hems, seen, strength)
+    waist = _typical(measure.waist, 0.3)  # what hangs over it, or a side view, only ever lets it begin lower
     with np.errstate(all="ignore"):
         return Body(
             steady,
@@ -82,7 +86,8 @@ def solve_body(measure: BodyMeasure, keypoints: np.ndarray, yaw: np.ndarray, *, 
             leg_offsets,
             unit,
             _typical(measure.hem),
-            _typical(measure.waist, 0.3),  # what hangs over it, or a side view, only ever lets it begin lower
+            waist,
+            _raised_waists(measure.waist, waist, seen, strength),
             _typical(measure.runs_on, 0.9),
             cuffs,
             hems,
@@ -90,6 +95,16 @@ def solve_body(measure: BodyMeasure, keypoints: np.ndarray, yaw: np.ndarray, *, 
             _bare(measure.slimness[:, 0], AVERAGE_ARM),
             _bare(measure.slimness[:, 1], BARE_LEG),
         )
+
+
+def _raised_waists(waists: np.ndarray, usual: float, seen: np.ndarray, strength: float) -> np.ndarray:
+    """[T] how far above its `usual` station the lower garment begins, 0 or less, by what the frames show (`waists` [T], NaN where
+    unseen; `seen` [T] 0-1), smooth in time."""
+    known = np.isfinite(waists) & (seen > 0)
+    if not np.isfinite(usual) or not known.any():
+        return np.zeros(len(waists))
+    rise = np.where(known, np.clip(waists - usual, -HIGHEST, 0), 0)
+    return np.minimum(whittaker(rise, known + 0.01 * seen, 6.0 * strength), 0)
 
 
 def _bare(slimness: np.ndarray, average: np.ndarray) -> np.ndarray:
