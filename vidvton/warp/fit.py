@@ -175,7 +175,7 @@ def _leg_reach(points: np.ndarray, body: Body, controls: np.ndarray, column: _Co
 def _column_edges(
     panel: Panel, controls: np.ndarray, places: np.ndarray, column: _ColumnFrame, legs: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The outlines [C, 2] of the trunk or a skirt, whose `controls` [C] lie at the column's stations `places` [C] in this frame."""
+    """The outlines [C, 2] of the trunk or a skirt; in this frame its `controls` [C] lie at the column's stations `places` [C]."""
     # Worn, flat cloth shows about 85 % of its width; the rest goes round the sides.
     half = 0.85 * np.interp(controls, panel.stations, panel.half_widths)
     # Below the hips a skirt hangs by its own cut; above them, and on tops, cloth lies on the body.
