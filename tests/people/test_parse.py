@@ -131,6 +131,21 @@ def test_bare_thighs_at_the_bottom_of_the_picture_are_legs():
         assert iou(found == LABEL[name], labels[:, :height] == LABEL[name]) > 0.7, name
 
 
+@pytest.mark.parametrize("fall", [0.0, 0.22])
+def test_a_white_top_that_leaves_the_picture_is_one_though_light_falls_off_downwards(fall):
+    frames, pose, silhouettes, labels = clip(3)
+    height = int(pose.keypoints[0, [23, 24], 1].mean()) + 16
+    cloth = np.isin(labels, [LABEL["upper"], LABEL["pants"]])
+    light = 1 - fall * np.clip((np.arange(labels.shape[1])[None, :, None] - 60) / (height - 60), 0, 1) * np.ones(labels.shape)
+    grain = np.random.default_rng(0).integers(-4, 5, labels.shape)
+    pictures = frames.numpy().copy()
+    for c, value in enumerate((235, 232, 228)):
+        pictures[:, c][cloth] = (value * light + grain)[cloth]
+    cut = torch.from_numpy(pictures)[:, :, :height], pose, silhouettes[:, :height]
+    found = parse_frames(*cut, learn_appearance(*cut)).numpy()
+    assert (found == LABEL["upper"])[cloth[:, :height]].mean() > 0.98
+
+
 def test_leg_ends_that_few_frames_show_are_not_guessed_over():
     """Somebody in knee-long shorts, whom most of the samples show to the thighs alone."""
     frames, pose, silhouettes, labels = clip(8)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from crowd import run_together
 
 
 def _run(work: Callable, rank: int, count: int, meeting: Path, arguments: tuple) -> None:
@@ -33,12 +34,6 @@ def gloo(tmp_path):
         runs += 1
         meeting = tmp_path / f"meeting-{runs}"
         crowd = [context.Process(target=_run, args=(work, r, count, meeting, arguments)) for r in range(count)]
-        for process in crowd:
-            process.start()
-        for process in crowd:
-            process.join(100)
-            if process.is_alive():
-                process.kill()
-        assert [process.exitcode for process in crowd] == [0] * count
+        run_together(crowd, 100)
 
     return start

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from crowd import run_together
 from drawn_run import RUN, differing, run, tensors, write_run
 
 from vidvton.train.checkpoint import find_newest
@@ -134,13 +135,7 @@ def two_forked(config: Path, out: Path) -> None:
         port = free.getsockname()[1]
     context = forkserver()
     crowd = [context.Process(target=train_as_rank, args=(rank, 2, port, config, out)) for rank in (0, 1)]
-    for process in crowd:
-        process.start()
-    for process in crowd:
-        process.join(200)
-        if process.is_alive():
-            process.kill()
-    assert [process.exitcode for process in crowd] == [0, 0]
+    run_together(crowd, 200)
 
 
 def two_launched(config: Path, out: Path) -> None:

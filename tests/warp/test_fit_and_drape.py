@@ -20,7 +20,7 @@ from vidvton.warp.outfit import fit_outfit
 from vidvton.warp.panels import panels_for
 from vidvton.warp.shade import learn_albedo, make_reader, shading
 from vidvton.warp.shape_context import warp_by_shape
-from vidvton.warp.solve import solve_body
+from vidvton.warp.solve import HIGHEST, _raised_waists, solve_body
 from vidvton.warp.texture import print_mask
 
 SIZE, UNIT = (480, 360), 110.0
@@ -63,6 +63,19 @@ def trousers() -> Garment:
     alpha = torch.from_numpy((parts > 0).astype(np.float32))
     picture = from_arrays(np.full((300, 200, 3), (90, 80, 50), np.uint8))
     return Garment(picture, alpha, torch.from_numpy(parts), "lower", marks, Layout(leg="long"), torch.tensor([90, 80, 50]) / 255)
+
+
+def skirt() -> Garment:
+    """A flat knee-long skirt."""
+    parts = np.zeros((300, 200), np.uint8)
+    cv2.fillPoly(parts, [np.array([[60, 10], [140, 10], [180, 290], [20, 290]])], int(Part.SKIRT))
+    where = {"waist_left": (140, 10), "waist_centre": (100, 10), "waist_right": (60, 10), "hip_left": (150, 80),
+             "hip_right": (50, 80), "hem_outer_left": (180, 290), "hem_outer_right": (20, 290),
+             "hem_centre": (100, 290)}  # fmt: skip
+    marks = torch.tensor([(*where.get(name, (0, 0)), float(name in where)) for name in LANDMARKS["lower"]])
+    alpha = torch.from_numpy((parts > 0).astype(np.float32))
+    picture = from_arrays(np.full((300, 200, 3), (99, 80, 50), np.uint8))
+    return Garment(picture, alpha, torch.from_numpy(parts), "lower", marks, Layout(leg="skirt"), torch.tensor([99, 80, 50]) / 255)
 
 
 def scene(count=6, sway=4.0, **how):
@@ -145,6 +158,30 @@ def test_the_waist_is_where_the_lower_garment_begins_not_where_a_bag_ends():
     waists = [solve_body(BodyMeasure.stack([measure_frame(p, m, True) for p, m in zip(points, stack)]), points, np.zeros(3)).waist
               for stack in (labels, bagged)]  # fmt: skip
     assert abs(waists[0] - 1.08) < 0.1 and abs(waists[1] - waists[0]) < 0.1
+
+
+def test_of_people_who_turn_aside_the_waist_is_where_their_frames_show_it():
+    _, labels, points = scene(20)
+    measures = [measure_frame(p, m, True) for p, m in zip(points, labels)]
+    turned = [m if t < 15 else replace(m, waist=m.waist - 0.18) for t, m in enumerate(measures)]
+    bodies = [solve_body(BodyMeasure.stack(m), points, np.zeros(20)) for m in (measures, turned)]
+    assert np.abs(bodies[0].waists).max() < 0.03
+    assert np.abs(bodies[1].waists[:12]).max() < 0.05 and np.allclose(bodies[1].waists[17:], -0.18, atol=0.06)
+    assert (bodies[1].waists <= 0).all()
+
+    for garment in (trousers(), skirt()):
+        panels = panels_for(garment, bodies[1])
+        for fitted in fit_panels(panels, bodies[1], points, np.zeros((20, 33)), np.zeros(20)):
+            begins = fitted.points[:, 0, 1, 1]
+            assert abs(begins[:12].mean() - begins[17:].mean() - 0.18 * UNIT) < 0.04 * UNIT
+
+
+def test_a_waist_seen_far_too_high_or_never_stays_where_it_is():
+    seen = np.ones(8)
+    assert _raised_waists(np.full(8, 0.2), 1.1, seen, 1.0).min() >= -HIGHEST - 1e-6
+    assert (_raised_waists(np.full(8, np.nan), 1.1, seen, 1.0) == 0).all()
+    assert (_raised_waists(np.full(8, 1.0), np.nan, seen, 1.0) == 0).all()
+    assert np.abs(_raised_waists(np.full(8, 1.4), 1.1, seen, 1.0)).max() < 1e-6, "what hangs over it is no waist"
 
 
 def test_where_the_old_top_leaves_the_picture_the_new_one_does_too():

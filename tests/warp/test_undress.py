@@ -5,9 +5,11 @@ import pytest
 
 from vidvton.values import CIHP_LABELS, Part
 from vidvton.warp.body import ARMS, BARE_LEG, LEGS, LIMB, measure_frame, torso_unit
+from vidvton.warp.drape import OUTSIDE, PanelMap
+from vidvton.warp.fit import WIDE
 from vidvton.warp.grid import extend
 from vidvton.warp.layers import Dressing, _waistband
-from vidvton.warp.limbs import Limb
+from vidvton.warp.limbs import Limb, limb_on
 from vidvton.warp.outfit import STEPS
 from vidvton.warp.solve import _bare
 from vidvton.warp.undress import fill
@@ -195,3 +197,56 @@ def test_a_painted_arm_is_as_wide_as_what_is_seen_below_the_old_sleeve_and_a_bra
     )
     assert np.abs(bared.picture[20:60, 24:37] - (200, 150, 120)).max() < 35, "skin, and no dark strips of the bracelet's"
     assert bared.picture[20:60, [18, 42]].min() > 190, "beside it is the wall"
+
+
+def skin_under_a_sleeve(aside: float, first: int):
+    """What is painted of an arm whose joints lie around x = 30 and whose skin begins at row `first`, `aside` pixels off."""
+    height, width = 150, 90
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    upper, skin = CIHP_LABELS.index("upper"), CIHP_LABELS.index("left_arm")
+    labels = np.where(np.abs(x - 30) < 28, upper, 0).astype(np.uint8)
+    labels[first:] = np.where(np.abs(x[first:] - 30 - aside) < 10, skin, 0)
+    frame = np.full((height, width, 3), 230, np.uint8)
+    frame[labels == upper], frame[labels == skin] = 20, (200, 150, 120)
+    old, tone = labels == upper, np.float32([[0.78, 0.59, 0.47]] * 2)
+    limbs = [arm_beside(y, x)]
+    bared = fill(frame, labels, old, Dressing("upper", None, {}), None, limbs, tone, np.ones((height, width), np.float32))
+    return np.abs(bared.picture - (200, 150, 120)).max(-1) < 45
+
+
+@pytest.mark.parametrize("aside", [-7, 7])
+def test_a_painted_upper_arm_goes_to_where_its_skin_is_seen_beside_the_joints(aside):
+    painted = skin_under_a_sleeve(aside, 45)
+    middle = painted[:44] @ np.arange(90) / painted[:44].sum(1).clip(1)
+    assert abs(middle[8] - 30) < 3, "at the shoulder it is where the joints are"
+    assert abs(middle[40] - 30 - aside) < 3, "and it meets what is seen of it"
+
+
+def test_a_forearm_beside_its_joints_says_nothing_of_the_upper_arm():
+    painted = skin_under_a_sleeve(9, 80)
+    middle = painted[:50] @ np.arange(90) / painted[:50].sum(1).clip(1)
+    assert np.abs(middle[8:50] - 30).max() < 2
+
+
+def test_between_two_legs_a_map_does_not_come_nearer_again():
+    """Beside its lattice a map is a mean of what lies around it."""
+    across = np.r_[np.linspace(-1.3, 1.3, 14), 1.2, 1.1, 0.9, 1.1, OUTSIDE].astype(np.float32)[None].repeat(6, 0)
+    flat, pair = np.zeros_like(across), np.zeros((*across.shape, 2), np.float32)
+    reach = np.r_[np.ones(14), np.zeros(5)].astype(np.float32)[None].repeat(6, 0)
+    m = PanelMap(Part.LEFT_LEG, pair, flat, across, flat, flat, flat, reach, 0.0)
+    limb = limb_on(m, across.shape)
+    assert (limb.across[:, 14:] >= WIDE[-1]).all() and np.allclose(limb.across[:, 2:12], np.abs(across[:, 2:12]), atol=0.2)
+
+
+def test_floor_below_a_hem_does_not_climb_the_wall_and_hair_beside_cloth_goes_on():
+    height, width = 60, 80
+    labels = np.zeros((height, width), np.uint8)
+    labels[5:40, 20:60] = DRESS
+    labels[:14, 36:44] = CIHP_LABELS.index("hair")
+    frame = np.full((height, width, 3), 220, np.uint8)
+    frame[41:] = 120
+    frame[labels == DRESS], frame[labels == CIHP_LABELS.index("hair")] = 20, 60
+    old, light = labels == DRESS, np.ones((height, width), np.float32)
+    picture = fill(frame, labels, old, Dressing("full", None, {}), None, [], np.full((2, 3), 0.5), light).picture
+    assert picture[30:38, 24:56].min() > 200, "the wall"
+    assert picture[15, 38:42].max() < 120, "hair"

@@ -10,7 +10,7 @@ import numpy as np
 from vidvton.values import Part
 from vidvton.warp.body import BARE_ARM
 from vidvton.warp.drape import PanelMap, enlarge
-from vidvton.warp.fit import FittedPanel
+from vidvton.warp.fit import WIDE, FittedPanel
 
 HAND = 0.6  # limb stations from the wrist to the fingers
 BENT = 0.5  # cosine between upper arm and forearm under which an arm is bent
@@ -55,8 +55,10 @@ class Limb:
 
 
 def limb_on(m: PanelMap, size: tuple[int, int], course: Course | None = None) -> Limb:
-    """The limb of a map, enlarged to (height, width) `size`."""
-    across = np.dstack([np.clip(m.across, -1, 1), np.abs(m.across), m.station])
+    """The limb of a map, enlarged to (height, width) `size`. Beside its lattice the map is a mean of what lies around, which may
+    seem to come nearer again: nothing there lies nearer than the lattice's edge."""
+    away = np.where(m.reach > 0, np.abs(m.across), np.maximum(np.abs(m.across), WIDE[-1]))
+    across = np.dstack([np.clip(m.across, -1, 1), away.astype(np.float32), m.station])
     return Limb(m.part, *cv2.split(enlarge(across, size)), m.near, course)
 
 

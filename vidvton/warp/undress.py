@@ -37,6 +37,7 @@ REACHED = 2.5  # half-widths from a limb's middle line at which its skin may sti
 LIT, UNLIT = 0.6, (0.01, 0.08)  # share of the usual skin in painted skin, of the picture's side from seen skin: none, all of it
 DIM = 0.6  # of the usual brightness of a limb's skin, under which it is none
 NARROW, SLIM = 0.3, (0.6, 1.0)  # stations next to the old garment's end whose width goes on; how narrow a limb may be
+ASIDE, MAPPED = 1.0, (1.28, 1.18)  # half-widths that joints may lie beside the limb that is seen; to which its map can be read
 SHOULDER, GAP = 0.2, 0.6  # limb stations: down to which skin may be the neckline's; up to which skin goes on from there
 SKIN_START = 0.15  # station from which on a bare arm lies before the trunk's cloth
 
@@ -85,8 +86,11 @@ def fill(
         seen = picked(labels, OWN_SKIN[limb.part])
         own = seen & (limb.across < 1.05) & ~rim
         first = _first(own, limb) if own.sum() > ENOUGH else ends.get(limb.part, np.inf)
-        edge = _seen_width(own, limb, first)
-        shape = step_between(limb.across, edge + 0.08, edge - 0.08)
+        # Beside a leg's line a foot may turn out; what is seen of a forearm says nothing of the upper arm.
+        upper_arm = is_arm and first < 1
+        aside, half = _seen_course(seen & ~rim, limb, first) if upper_arm else (0.0, _seen_width(own, limb, first))
+        across = np.abs(np.copysign(limb.across, limb.side) - aside * np.clip(limb.station / max(first, 1e-3), 0, 1))
+        shape = step_between(across, half + 0.08, half - 0.08) * step_between(limb.across, *MAPPED)
         shape *= step_between(limb.station, -0.05, 0.1) * step_between(limb.station, 2.12, 2.0)
         if np.isfinite(first):  # farther on, cloth is not the limb's
             shape = shape * step_between(limb.station, first + 0.25, first + HEM_SHADOW)
@@ -142,6 +146,16 @@ def _seen_width(own: np.ndarray, limb: Limb, first: float) -> float:
     return float(np.clip(np.quantile(limb.across[near], 0.95) / 0.95, *SLIM))
 
 
+def _seen_course(seen: np.ndarray, limb: Limb, first: float) -> tuple[float, float]:
+    """(how far aside, half how wide) in half-widths of its map a limb is where its skin `seen` [h, w] bool begins, at station
+    `first`; never wider than the map, and as the map where too little of it is seen."""
+    near = seen & (limb.across < ASIDE + 1) & (limb.station > first) & (limb.station < first + NARROW)
+    if near.sum() <= ENOUGH:
+        return 0.0, 1.0
+    low, high = np.quantile(np.copysign(limb.across, limb.side)[near], (0.04, 0.96))
+    return float(np.clip((low + high) / 2, -ASIDE, ASIDE)), float(np.clip((high - low) / 2 / 0.92, *SLIM))
+
+
 def _before_trunk(own: np.ndarray, trunk: tuple[np.ndarray, np.ndarray] | None, first: float) -> np.ndarray:
     """[h, w] 0-1: where a bare arm may lie over the trunk's cloth: everywhere where some of it is seen there (`own` [h, w] bool
     is what is seen of it) or it may all be under the old sleeve, which ends at station `first`; else beside it alone."""
@@ -192,15 +206,16 @@ def _surroundings(frame: np.ndarray, labels: np.ndarray, old: np.ndarray, rim: n
     scene = cv2.GaussianBlur(continue_colours(frame, clear if clear.any() else behind, level=LEVEL), (0, 0), 1.5)
     depth = cv2.distanceTransform(old.astype(np.uint8), cv2.DIST_L2, 3)
     near = step_between(depth, 4.0, 2.0)
+    others = picked(labels, BACKGROUND) | rim
+    if others.all():
+        near[:] = 0
+    else:  # along the edge of what is kept of the person, that goes on, and not the background behind it
+        way = cv2.distanceTransform(others.astype(np.uint8), cv2.DIST_L2, 3)
+        near *= step_between(way - depth, BESIDE + 1, BESIDE - 1)
     picture = cv2.blendLinear(beside, scene, near, 1 - near).astype(np.float32)
     if plate is not None:
         # Softening reaches two pixels beyond the edge, and beyond what is known the plate is black.
-        share = soften(cv2.erode(plate[1].astype(np.uint8), np.ones((5, 5))) > 0, wide=True)
-        # Along the edge of what is kept of the person, that goes on, and not the background behind it.
-        others = picked(labels, BACKGROUND) | rim
-        if not others.all():
-            way = cv2.distanceTransform(others.astype(np.uint8), cv2.DIST_L2, 3)
-            share *= 1 - near * step_between(way - depth, BESIDE + 1, BESIDE - 1)
+        share = soften(cv2.erode(plate[1].astype(np.uint8), np.ones((5, 5))) > 0, wide=True) * (1 - near)
         picture += (plate[0] - picture) * share[..., None]
     return picture
 
