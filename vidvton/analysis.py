@@ -28,7 +28,7 @@ from vidvton.warp.body import BodyMeasure, measure_frame
 from vidvton.warp.plate import Plate, learn_plate
 from vidvton.warp.shade import Albedo, learn_albedo
 from vidvton.warp.solve import Body, solve_body
-from vidvton.whole import write_arrays
+from vidvton.whole import open_arrays, write_arrays
 from vidvton.workers import fork_workers, in_order, worker_count
 
 CHUNK, CONTEXT = 32, 2
@@ -83,7 +83,7 @@ class Analysis:
             for low, high in spans(shot.start, shot.stop):
                 if high <= start or low >= stop:
                     continue
-                with np.load(_chunk_path(self.work, low)) as stored:
+                with open_arrays(_chunk_path(self.work, low)) as stored:
                     loaded = {k: stored[k] for k in ("ends", "data", "flow")}
                 data = loaded["data"].tobytes()
                 for t in range(max(low, start), min(high, stop)):
@@ -209,7 +209,7 @@ def _read_through(source: ClipSource) -> FramesAt:
 
 
 def _load_look(work: Path, start: int) -> tuple[Appearance, Albedo, Plate | None] | None:
-    with np.load(_look_path(work, start)) as stored:
+    with open_arrays(_look_path(work, start)) as stored:
         if not bool(stored["seen"]):
             return None
         appearance = Appearance.from_arrays(
@@ -362,7 +362,7 @@ def _fade(work: Path, shot: Shot) -> tuple[np.ndarray | None, float]:
     end."""
     tones = []
     for low, _ in spans(shot.start, shot.stop):
-        with np.load(_chunk_path(work, low)) as stored:
+        with open_arrays(_chunk_path(work, low)) as stored:
             tones.append(stored["tones"])
     mean, contrast = np.concatenate(tones).T
     if len(mean) < 8:
@@ -384,5 +384,5 @@ def _fade(work: Path, shot: Shot) -> tuple[np.ndarray | None, float]:
 
 
 def _load_measure(work: Path, low: int) -> BodyMeasure:
-    with np.load(_chunk_path(work, low)) as stored:
+    with open_arrays(_chunk_path(work, low)) as stored:
         return BodyMeasure(**{f.name: stored[f"measure_{f.name}"] for f in fields(BodyMeasure)})

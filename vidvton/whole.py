@@ -4,10 +4,25 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+
+_READING = threading.RLock()
+
+
+@contextmanager
+def open_arrays(path: Path) -> Iterator[np.lib.npyio.NpzFile]:
+    """The arrays of an npz file by name, each read when it is asked for, nothing pickled; the errors of `numpy.load`.
+
+    One thread at a time: numpy parses headers as Python, and where the garbage collector runs Python code in the middle of
+    it, two threads at once are a SystemError in Python 3.11 (python/cpython#106905).
+    """
+    with _READING, np.load(path, allow_pickle=False) as stored:
+        yield stored
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

@@ -4,22 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
-from crowd import run_together
-
-
-def _run(work: Callable, rank: int, count: int, meeting: Path, arguments: tuple) -> None:
-    import torch
-    import torch.distributed as dist
-
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=count)
-    try:
-        work(rank, count, *arguments)
-    finally:
-        dist.destroy_process_group()
+from crowd import in_group, run_together
 
 
 @pytest.fixture
@@ -33,7 +20,7 @@ def gloo(tmp_path):
         nonlocal runs
         runs += 1
         meeting = tmp_path / f"meeting-{runs}"
-        crowd = [context.Process(target=_run, args=(work, r, count, meeting, arguments)) for r in range(count)]
+        crowd = [context.Process(target=in_group, args=(work, r, count, meeting, arguments)) for r in range(count)]
         run_together(crowd, 100)
 
     return start

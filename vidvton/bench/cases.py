@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,7 +20,7 @@ from ..synth.clip import make_clip, make_frames, make_shop_pictures
 from ..synth.scene import with_another_garment, write_script
 from ..synth.truth import FLOW_STEP
 from ..values import Clip
-from ..whole import write_arrays
+from ..whole import open_arrays, write_arrays
 from ..worn import prepare_any_garment
 from .align import index_clip
 from .pieces import Exact
@@ -248,7 +247,7 @@ def load_exact(ready: ReadyCase) -> Exact | None:
     """The studio's flow, what it hides, and coordinates on the garment; None for a clip that was filmed."""
     if ready.exact is None:
         return None
-    with np.load(ready.exact) as stored:
+    with open_arrays(ready.exact) as stored:
         arrays = {name: torch.from_numpy(stored[name]) for name in stored.files}
     xy, worn = arrays["garment_xy"].float(), arrays["garment"] == ready.layer
     both = worn[:, :, 1:] & worn[:, :, :-1]

@@ -14,13 +14,12 @@ from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-import numpy as np
-
 from ..errors import MisuseError
 from ..metrics.distribution import distance
 from ..metrics.series import Features
 from ..metrics.table import METRICS
 from ..progress import Note
+from ..whole import open_arrays
 from ..workers import worker_count
 from .cases import Case, list_cases
 from .clip import check_metrics, check_weights
@@ -190,7 +189,7 @@ def _distances(suite: Suite, plan: Plan, home: Path) -> Iterator[SetDistance]:
             for job in plan.jobs:
                 path = home / "features" / f"{job.name}.npz"
                 if job.method == method and job.case.set == set_name and path.exists() and is_done(job):
-                    with np.load(path) as stored:
+                    with open_arrays(path) as stored:
                         for key in stored.files:
                             name, of = key.split("|")
                             found.setdefault((name, of), []).append(Features(name, of, stored[key]))

@@ -19,7 +19,7 @@ from vidvton.people.passes import Found, Passes, Span, pieces_of
 from vidvton.people.pictures import shrink
 from vidvton.people.shots import AHEAD, ShotMemory, find_shots, grey_of
 from vidvton.values import Clip
-from vidvton.whole import write_arrays
+from vidvton.whole import open_arrays, write_arrays
 
 CHUNK = 40
 LOOKAHEAD = 8
@@ -75,7 +75,7 @@ def chunk_path(work: Path, number: int) -> Path:
 
 def load_seen(work: Path, number: int) -> Seen:
     """One chunk, as `collect` wrote it."""
-    with np.load(chunk_path(work, number)) as stored:
+    with open_arrays(chunk_path(work, number)) as stored:
         values = {f.name: stored[f.name] for f in fields(Seen) if f.name not in ("mask", "second")}
         return Seen(mask=_unpack(stored, "mask"), second=_unpack(stored, "second"), **values)
 
@@ -214,5 +214,5 @@ def _unpack(stored, name: str) -> np.ndarray:
 
 
 def _load_carry(work: Path, number: int) -> _Carry:
-    with np.load(chunk_path(work, number)) as stored:
+    with open_arrays(chunk_path(work, number)) as stored:
         return _Carry(stored["state"].reshape(-1, STATE_WIDTH), ShotMemory(stored["greys"], stored["differences"]))

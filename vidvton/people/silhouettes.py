@@ -19,7 +19,7 @@ from vidvton.people.identity import Bodies
 from vidvton.people.pictures import decode_mask, encode_mask, resample
 from vidvton.people.skeleton import BONES
 from vidvton.values import PoseTrack
-from vidvton.whole import write_arrays
+from vidvton.whole import open_arrays, write_arrays
 
 _SIDE = 448  # longest side of a stored mask
 _MARGIN = 0.15
@@ -61,7 +61,7 @@ class Silhouettes:
     def _chunk(self, number: int) -> tuple[np.ndarray, np.ndarray, bytes]:
         with self._lock:
             if number not in self._chunks:
-                with np.load(_outline_path(self._work, number)) as stored:
+                with open_arrays(_outline_path(self._work, number)) as stored:
                     self._chunks[number] = (stored["boxes"], stored["ends"], stored["data"].tobytes())
                 if len(self._chunks) > 3:
                     self._chunks.popitem(last=False)

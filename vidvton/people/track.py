@@ -23,7 +23,7 @@ from vidvton.people.silhouettes import Silhouettes, clear_outlines, write_outlin
 from vidvton.people.smooth import smooth_curve, smooth_yaw
 from vidvton.progress import Progress
 from vidvton.values import Clip, PoseTrack
-from vidvton.whole import write_arrays
+from vidvton.whole import open_arrays, write_arrays
 
 _BRIDGED = 12  # frames without the person that are filled in
 _VERSION = 6
@@ -84,7 +84,7 @@ def analyse(
 
 def load_track(work: Path) -> PoseTrack:
     """The track that `analyse` left in `work`."""
-    with np.load(Path(work) / "track.npz") as stored:
+    with open_arrays(Path(work) / "track.npz") as stored:
         return PoseTrack(**{name: torch.from_numpy(stored[name]) for name in _PARTS})
 
 

@@ -35,7 +35,7 @@ from vidvton.render.composite import paste
 from vidvton.render.warp_engine import unfade
 from vidvton.render.worn import Worn
 from vidvton.values import AgnosticFrames, Clip, Conditioning, PersonTrack
-from vidvton.whole import write_arrays
+from vidvton.whole import open_arrays, write_arrays
 from vidvton.workers import fork_workers, in_order, worker_context, worker_count
 
 CONTEXT = 3  # frames on either side that an agnostic frame depends on
@@ -221,7 +221,7 @@ class Conditions:
         """The region [h, w] bool of each frame on its working crop, None in shots that show nobody."""
         out: list[np.ndarray | None] = [None] * (stop - start)
         for low, high in self._chunks(start, stop):
-            with np.load(_path(self._folder, low)) as stored:
+            with open_arrays(_path(self._folder, low)) as stored:
                 ends, data = stored["ends"], stored["masks"].tobytes()
             for t in range(max(low, start), min(high, stop)):
                 first = int(ends[t - low - 1]) if t > low else 0
@@ -237,7 +237,7 @@ class Conditions:
     def _rows(self, start: int, stop: int, names: tuple[str, ...]) -> dict[str, np.ndarray]:
         pieces: dict[str, list[np.ndarray]] = {name: [] for name in names}
         for low, _ in self._chunks(start, stop):
-            with np.load(_path(self._folder, low)) as stored:
+            with open_arrays(_path(self._folder, low)) as stored:
                 for name in names:
                     pieces[name].append(stored[name][max(0, start - low) : stop - low])
         return {name: np.concatenate(parts) for name, parts in pieces.items()}

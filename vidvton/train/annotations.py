@@ -19,6 +19,7 @@ from ..errors import VidvtonError
 from ..media.images import read_labels
 from ..people.skeleton import BODY_25, COCO_18, J
 from ..values import CIHP_LABELS, PoseTrack
+from ..whole import open_arrays
 
 FLOW_UNIT = 1 / 64  # synth.truth.FLOW_STEP, pixels a unit of the stored flow
 HIDDEN_SCORE = 0.3  # of a joint the studio knows and the camera does not see: a pose model guesses it and says so
@@ -182,7 +183,7 @@ def read_known(
 def read_studio(path: Path) -> Known:
     """The studio's truth of a clip."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with open_arrays(path) as stored:
             words = ("labels", "keypoints", "keypoints_3d", "yaw", "region", "flow_backward")
             truth = {word: stored[word] for word in words}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as problem:

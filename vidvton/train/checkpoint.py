@@ -173,15 +173,15 @@ class TensorFile:
         if not paths:
             raise FileNotFoundError(folder / f"{stem}.safetensors")
         self._stored: dict[str, _Stored] = {}
-        for path in paths:
-            with safe_open(path, framework="pt") as file:
-                layout = json.loads((file.metadata() or {}).get("rows", "{}"))
-                for name in file.keys():
-                    own = tuple(file.get_slice(name).get_shape())
-                    start, shape = layout.get(name, (0, own))
-                    piece = _Piece(path, name, start, own[0] if own else 1)
-                    before = self._stored.get(name)
-                    self._stored[name] = _Stored(tuple(shape), (*(before.pieces if before else ()), piece))
+        self._files = {path: safe_open(path, framework="pt") for path in paths}  # opened once: opening reads all its names
+        for path, file in self._files.items():
+            layout = json.loads((file.metadata() or {}).get("rows", "{}"))
+            for name in file.keys():
+                own = tuple(file.get_slice(name).get_shape())
+                start, shape = layout.get(name, (0, own))
+                piece = _Piece(path, name, start, own[0] if own else 1)
+                before = self._stored.get(name)
+                self._stored[name] = _Stored(tuple(shape), (*(before.pieces if before else ()), piece))
 
     def names(self) -> list[str]:
         return sorted(self._stored)
@@ -196,16 +196,14 @@ class TensorFile:
         for piece in sorted(self._stored[name].pieces, key=lambda p: p.start):
             low, high = max(start, piece.start), min(stop, piece.start + piece.rows)
             if low < high:
-                with safe_open(piece.path, framework="pt") as file:
-                    found.append(file.get_slice(name)[low - piece.start : high - piece.start])
+                found.append(self._files[piece.path].get_slice(name)[low - piece.start : high - piece.start])
         return torch.cat(found) if len(found) != 1 else found[0]
 
     def whole(self, name: str) -> Tensor:
         stored = self._stored[name]
         if stored.shape:
             return self.rows(name, 0, stored.shape[0])
-        with safe_open(stored.pieces[0].path, framework="pt") as file:
-            return file.get_tensor(name)
+        return self._files[stored.pieces[0].path].get_tensor(name)
 
     def into(self, name: str, target: Tensor) -> None:
         """Copies the stored values into `target`, only its own rows where it is sharded. ValueError for another shape."""
