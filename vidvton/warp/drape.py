@@ -77,7 +77,7 @@ def map_panel(
     here = (bottom - top, right - left)
     rows, columns = np.arange(len(fitted.stations)), np.arange(len(WIDE))
     grid = np.stack(np.meshgrid(columns, rows), -1)
-    index, weight = invert_lattice(nodes - origin, grid, here, step=step, say=fitted.say() if folded else None)
+    index, weight = invert_lattice(nodes - origin, grid, here, step=step, say=fitted.say(folded=folded))
     index, known = extend(index, weight)
     if not panel.is_bare:  # a bare limb carries no print
         index = polish_inverse(nodes, index, pixel_centres(here, step=step, origin=origin), rounds=1)
