@@ -9,7 +9,8 @@ from drawn_person import LABEL, draw, joints
 from vidvton.values import Part
 from vidvton.warp.body import column_axis, measure_frame, torso_unit
 from vidvton.warp.fit import _lifted, _sleeve_width
-from vidvton.warp.layers import FEATHER, _within
+from vidvton.warp.layers import FEATHER, Dressing, _domain, _off_bare_arms, _within
+from vidvton.warp.limbs import Limb
 from vidvton.warp.panels import ANKLE, _length, _row_extents
 
 UNIT, SIZE = 80.0, (320, 240)
@@ -80,3 +81,16 @@ def test_the_scallops_of_a_level_hem_are_no_rounded_hem():
     assert corners == (len(rows), len(rows))
     round_hem = (np.abs(x - 150) < 60 + 0.2 * y) & (y >= 20) & (y < 370 - 60 * ((x - 150) / 130) ** 2)
     assert max(_row_extents(round_hem)[3]) < 0.95 * len(rows)
+
+
+@pytest.mark.parametrize("end", [np.inf, 0.6])
+def test_below_the_old_sleeve_the_trunks_cloth_lies_before_an_arm_that_it_hides(end):
+    """Old cloth over the inner half of an arm: a sleeve's above where old sleeves end, the trunk's below."""
+    y, x = np.mgrid[:200, :120].astype(np.float32)
+    across, station = np.abs(x - 60) / 40, y / 200
+    arm = Limb(Part.LEFT_SLEEVE, np.clip((x - 100) / 10, -1, 1), np.abs(x - 100) / 10, y / 100, -1.0, end=end)
+    trunk = SimpleNamespace(part=Part.TORSO)
+    domain = _domain(trunk, 1.1, {}, np.full(x.shape, LABEL["upper"], np.uint8), across, station, [arm])
+    shown = _off_bare_arms(Dressing("full", None, {}), across, station, [arm])
+    over = np.minimum(domain, shown)[[20, 120], 97]
+    assert over[0] < 0.2 and (over[1] > 0.8) == np.isfinite(end)

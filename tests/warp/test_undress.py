@@ -1,5 +1,7 @@
 """What shows where the old garment was: no rim of it, no black where the scene was never seen, limbs as wide as limbs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -173,13 +175,14 @@ def test_where_a_frame_shows_nothing_of_an_arm_the_shot_tells_how_far_it_is_the_
     frame, old = np.full((height, width, 3), 90, np.uint8), np.ones((height, width), bool)
     trunk = np.zeros((height, width), np.float32), y / 150
     tone, light = np.float32([[0.78, 0.59, 0.47]] * 2), np.ones((height, width), np.float32)
-    arguments = frame, labels, old, Dressing("upper", None, {}), trunk, [arm_beside(y, x, near=-1.0)], tone, light
 
-    def forearm(**ends):
-        return max(alpha[80:110].max() for _, alpha in fill(*arguments, **ends).bare)
+    def forearm(end):
+        arm = replace(arm_beside(y, x, near=-1.0), end=end)
+        bared = fill(frame, labels, old, Dressing("upper", None, {}), trunk, [arm], tone, light)
+        return max(alpha[80:110].max() for _, alpha in bared.bare)
 
-    assert forearm() > 0.9 and forearm(ends={Part.LEFT_SLEEVE: 1.9}) > 0.9
-    assert forearm(ends={Part.LEFT_SLEEVE: 0.45}) == 0
+    assert forearm(np.inf) > 0.9 and forearm(1.9) > 0.9
+    assert forearm(0.45) == 0
 
 
 def test_a_painted_arm_is_as_wide_as_what_is_seen_below_the_old_sleeve_and_a_bracelet_is_no_skin():

@@ -41,6 +41,7 @@ OWN_SKIN = OWN_ARM | {Part.LEFT_LEG: labelled("left_leg"), Part.RIGHT_LEG: label
 STANDS_OFF = 0.008, 0.018  # of the picture: how far a sleeve reaches beyond the arm's outline at the shoulder, and below it
 COURSE = 0.014  # of the picture, over which the border of top and trousers is made smooth
 _ABOUT, _BESIDE = 2.5, 24  # half-widths of a sleeve, and working pixels beside it, in which it can have a say
+PAST = -0.05, 0.1  # limb stations past where old sleeves usually end, over which old cloth becomes the trunk's
 RIM = 1.29  # how far beyond a panel's outline (in half-widths) old cloth still counts as its own
 
 
@@ -284,7 +285,8 @@ def _domain(
         # Under a sleeve the trunk's cloth goes on, so that no seam opens between the two; beyond it the arm's cloth is not the
         # trunk's.
         end = sleeve_ends.get(arm.part, 0.05)
-        beside = np.maximum(step_between(arm.across, 1.5, 1.2), _outer_side(arm, across) * step_between(arm.across, 4.0, 3.0))
+        on_arm = step_between(arm.across, 1.5, 1.2) * _under_old_sleeve(arm)
+        beside = np.maximum(on_arm, _outer_side(arm, across) * step_between(arm.across, 4.0, 3.0))
         off = np.maximum(outside, step_between(station, hem + 0.02, hem + 0.1))  # below the hem nothing on an arm is the trunk's
         domain *= 1 - beside * (arm.station > max(end - 0.05, 0.05)) * off
         if arm.part in sleeve_ends:  # nor is it outside a sleeve, or before one that lies behind the trunk
@@ -301,6 +303,11 @@ def _waistband(labels: np.ndarray) -> np.ndarray:
     broad = cv2.resize(np.where(picked(labels, LOWER), np.float32(1), np.float32(0)), few, interpolation=cv2.INTER_AREA)
     broad = cv2.GaussianBlur(broad, (0, 0), COURSE / 4 * max(labels.shape))
     return soften(cv2.resize(broad, labels.shape[::-1], interpolation=cv2.INTER_LINEAR) > 0.5)
+
+
+def _under_old_sleeve(arm: Limb) -> np.ndarray | np.float32:
+    """[h, w] 0-1: down to where the old sleeve ends; old cloth on an arm farther down is a trunk's that lies before it."""
+    return step_between(arm.station, arm.end + PAST[1], arm.end + PAST[0]) if np.isfinite(arm.end) else np.float32(1)
 
 
 def _outer_side(arm: Limb, across: np.ndarray) -> np.ndarray:
@@ -344,6 +351,6 @@ def _off_bare_arms(dressing: Dressing, across: np.ndarray, station: np.ndarray, 
         return None
     beyond = step_between(across, 0.98, 1.06) * step_between(station, 0.1, 0.25)
     for arm in bare:
-        on_arm = step_between(arm.across, 1.3, 1.05) * step_between(arm.station, 0.08, 0.25)
+        on_arm = step_between(arm.across, 1.3, 1.05) * step_between(arm.station, 0.08, 0.25) * _under_old_sleeve(arm)
         beyond = np.maximum(beyond, on_arm * step_between(across, 0.72, 0.88))
     return 1 - beyond * step_between(station, 0.85, 0.7)

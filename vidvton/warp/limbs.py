@@ -44,7 +44,8 @@ class Course:
 @dataclass(frozen=True)
 class Limb:
     """A bare limb at working size: `side` [h, w] from -1 to 1 across it where it lies, `across` [h, w] from 0 on its middle line
-    to 1 at its sides and beyond, `station` [h, w], `near` its depth; `course` its lower end, where that lies in front."""
+    to 1 at its sides and beyond, `station` [h, w], `near` its depth; `course` its lower end, where that lies in front; `end` the
+    station where the shot's old garment usually ends on it."""
 
     part: Part
     side: np.ndarray
@@ -52,14 +53,15 @@ class Limb:
     station: np.ndarray
     near: float
     course: Course | None = None
+    end: float = np.inf
 
 
-def limb_on(m: PanelMap, size: tuple[int, int], course: Course | None = None) -> Limb:
+def limb_on(m: PanelMap, size: tuple[int, int], course: Course | None = None, end: float = np.inf) -> Limb:
     """The limb of a map, enlarged to (height, width) `size`. Beside its lattice the map is a mean of what lies around, which may
     seem to come nearer again: nothing there lies nearer than the lattice's edge."""
     away = np.where(m.reach > 0, np.abs(m.across), np.maximum(np.abs(m.across), WIDE[-1]))
     across = np.dstack([np.clip(m.across, -1, 1), away.astype(np.float32), m.station])
-    return Limb(m.part, *cv2.split(enlarge(across, size)), m.near, course)
+    return Limb(m.part, *cv2.split(enlarge(across, size)), m.near, course, end)
 
 
 def folded_arm(limb: FittedPanel, t: int, labels: np.ndarray) -> Course | None:

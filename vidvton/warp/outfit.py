@@ -124,7 +124,8 @@ class Outfit:
             column = enlarge(np.abs(column.across), labels.shape), enlarge(column.station, labels.shape)
         across = None if column is None else column[0]
         courses = {part: None if course is None else course.moved((left, top)) for part, course in courses.items()}
-        arms = [limb_on(m, labels.shape, courses[m.part]) for m in limb_maps if m.part in SLEEVES]
+        ends = self.ends
+        arms = [limb_on(m, labels.shape, courses[m.part], ends.get(m.part, np.inf)) for m in limb_maps if m.part in SLEEVES]
         old = old_cloth(labels, wear.dressing.category, column, wear.dressing.waist, arms)
         under, under_alpha, bare = self._undress(wear, frame, labels, old, light, trunk, limb_maps, scene)
         order = draw_order(maps)
@@ -140,9 +141,9 @@ class Outfit:
         half = _half(labels.shape)
         small, few = (cv2.resize(a, half[::-1], interpolation=cv2.INTER_NEAREST) for a in (labels, old.astype(np.uint8)))
         picture, dim = (cv2.resize(a, half[::-1], interpolation=cv2.INTER_AREA) for a in (frame, light))
-        limbs = [limb_on(m, half) for m in limb_maps]
+        limbs = [limb_on(m, half, end=self.ends.get(m.part, np.inf)) for m in limb_maps]
         place = None if trunk is None else (enlarge(np.abs(trunk.across), half), enlarge(trunk.station, half))
-        bared = fill(picture, small, few > 0, wear.dressing, place, limbs, self.skin, dim, scene, self.ends)
+        bared = fill(picture, small, few > 0, wear.dressing, place, limbs, self.skin, dim, scene)
         kept = kept_in_front(labels)
         kept[cv2.resize(bared.hems.astype(np.uint8), kept.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0] = False
         grown = cv2.dilate(old.astype(np.uint8), np.ones((7, 7))).astype(bool) & ~kept

@@ -3,14 +3,11 @@ background."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from vidvton.values import Part
 from vidvton.warp.body import LOWER, UPPER, picked
 from vidvton.warp.layers import (
     BACKGROUND,
@@ -61,14 +58,13 @@ def fill(
     skin: np.ndarray,
     light: np.ndarray,
     plate: tuple[np.ndarray, np.ndarray] | None = None,
-    ends: Mapping[Part, float] = MappingProxyType({}),
 ) -> Undressed:
     """What lies under the old garment.
 
     `frame` [h, w, 3] uint8, `labels` [h, w], `old` [h, w] bool, `trunk` the new trunk panel's (across, station) [h, w] (None:
     it has none), `limbs` the bare limbs, `skin` [2, 3] 0-1 the skin's colour above the waist and on the legs, `light` [h, w] the
     shading factor, `plate` [h, w, 3] uint8 the background where it is known from other frames (None: continued from
-    around), `ends` the limb stations where the old garment usually ends: they count where a frame shows too little of a limb."""
+    around)."""
     rim = cv2.dilate(old.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7))) > 0
     picture = _surroundings(frame, labels, old, rim, plate)
     tone, legs = (colour * 255 * _soft_light(light)[..., None] for colour in skin)
@@ -85,7 +81,7 @@ def fill(
             continue
         seen = picked(labels, OWN_SKIN[limb.part])
         own = seen & (limb.across < 1.05) & ~rim
-        first = _first(own, limb) if own.sum() > ENOUGH else ends.get(limb.part, np.inf)
+        first = _first(own, limb) if own.sum() > ENOUGH else limb.end
         # Beside a leg's line a foot may turn out; what is seen of a forearm says nothing of the upper arm.
         upper_arm = is_arm and first < 1
         aside, half = _seen_course(seen & ~rim, limb, first) if upper_arm else (0.0, _seen_width(own, limb, first))
