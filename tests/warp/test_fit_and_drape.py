@@ -20,7 +20,7 @@ from vidvton.warp.outfit import fit_outfit
 from vidvton.warp.panels import panels_for
 from vidvton.warp.shade import learn_albedo, make_reader, shading
 from vidvton.warp.shape_context import warp_by_shape
-from vidvton.warp.solve import HIGHEST, _raised_waists, solve_body
+from vidvton.warp.solve import HIGHEST, _hidden, _raised_waists, solve_body
 from vidvton.warp.texture import print_mask
 
 SIZE, UNIT = (480, 360), 110.0
@@ -312,6 +312,35 @@ def test_an_arm_that_is_hardly_seen_is_behind_the_trunk(standing):
     assert (near[Part.LEFT_SLEEVE] > 0).all() and (near[Part.RIGHT_SLEEVE] < 0).all()
 
 
+def test_an_arm_of_which_the_trunks_cloth_hides_a_part_is_behind_it():
+    _, labels, points = scene(10, sway=0)
+    cloth = labels.copy()
+    for t in range(5, 10):  # a wide top hangs over the inner half of the person's left arm
+        elbow, wrist = points[t, 13, :2], points[t, 15, :2]
+        rows = np.arange(int(elbow[1] - 0.2 * UNIT), int(wrist[1]))
+        bone = np.interp(rows, [elbow[1], wrist[1]], [elbow[0], wrist[0]])
+        for y, x in zip(rows, bone):
+            inner = np.s_[t, y, int(points[t, :, 0].mean()) : int(x)]
+            cloth[inner] = np.where(cloth[inner] == LABEL["pants"], cloth[inner], LABEL["upper"])
+    free, hung = (BodyMeasure.stack([measure_frame(p, m, True) for p, m in zip(points, stack)]) for stack in (labels, cloth))
+    assert np.isnan(free.shown).all() and np.isnan(hung.shown[:5]).all() and np.isnan(hung.shown[:, 1]).all()
+    whole = np.nanmedian(hung.slimness[:, 0])
+    assert (hung.shown[5:, 0] < 0.7 * whole).all()
+    assert _hidden(hung.shown, hung.slimness[:, 0])[:, 0].any() and not _hidden(hung.shown, hung.slimness[:, 0])[:, 1].any()
+    body = solve_body(hung, points, np.zeros(10))
+    fitted = fit_panels(panels_for(tee(), body), body, points, np.full((10, 33), -1.0), np.zeros(10))
+    near = {f.panel.part: f.near for f in fitted}
+    assert (near[Part.LEFT_SLEEVE][6:] > 0).all() and (near[Part.RIGHT_SLEEVE] <= 0).all()
+
+
+def test_how_much_of_an_arm_shows_is_bridged_over_frames_that_do_not_tell():
+    shown = np.full((30, 2), np.nan)
+    shown[:10, 0], shown[10:12, 0], shown[20:22, 0], shown[22:, 0] = 1.0, 0.3, 0.3, 1.0
+    hidden = _hidden(shown, np.full(30, 0.9))
+    assert hidden[12:20, 0].all() and not hidden[:8, 0].any() and not hidden[24:, 0].any() and not hidden[:, 1].any()
+    assert not _hidden(shown, np.full(30, np.nan)).any()
+
+
 def test_skin_of_a_hand_in_the_shade_has_only_a_say():
     frames, labels, _ = scene(2, long_sleeve=True)
     face = np.median(frames[labels == LABEL["face"]], axis=0)
@@ -349,7 +378,7 @@ def test_the_cloth_follows_the_old_cloths_motion(standing):
     _, labels, points, yaw, body = standing
     count = 10
     still = np.repeat(points[2:3], count, 0)
-    moving = ("keypoints", "edges", "arms", "legs", "arm_offsets", "leg_offsets", "unit")
+    moving = ("keypoints", "edges", "arms", "legs", "arm_offsets", "leg_offsets", "unit", "waists", "hidden")
     one = replace(body, **{name: np.repeat(getattr(body, name)[2:3], count, 0) for name in moving})
     flow = np.zeros((SIZE[0] // 8, SIZE[1] // 8, 2), np.float32)
     flow[..., 0] = 2.0

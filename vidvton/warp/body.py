@@ -61,7 +61,9 @@ class BodyMeasure:
     `*_trust` 0-1 of the same shapes; `hem` and `waist` [T] the stations where the old top ends and the old lower garment
     begins, NaN where unseen; `runs_on` [T] the station down to which an old top is seen that leaves the picture; `cuffs` [T, 2]
     the arm stations where the old sleeves end, `trouser_hems` [T, 2] likewise on the legs; `slimness` [T, 2] how wide bare arms
-    and bare legs are against average ones, NaN where none is seen; `unit` [T] the torso length in pixels; `visible` [T] bool.
+    and bare legs are against average ones, NaN where none is seen; `shown` [T, 2] how much of the two arms' width shows beside
+    cloth that lies on one side of them, against average ones, NaN where there is none; `unit` [T] the torso length in pixels;
+    `visible` [T] bool.
     """
 
     edges: np.ndarray
@@ -77,6 +79,7 @@ class BodyMeasure:
     trouser_hems: np.ndarray
     shoulder: np.ndarray
     slimness: np.ndarray
+    shown: np.ndarray
     unit: np.ndarray
     visible: np.ndarray
 
@@ -244,7 +247,7 @@ def measure_frame(keypoints: np.ndarray, labels: np.ndarray, visible: bool) -> B
         zero, limb = np.zeros(shape[0]), np.zeros(shape[1])
         nan2 = np.full((1, 2), np.nan)
         ends = nothing, nothing, nothing, nan2, nan2
-        return BodyMeasure(zero, zero, limb, limb, limb, limb, *ends, nothing, nan2, np.full(1, 1.0), np.zeros(1, bool))
+        return BodyMeasure(zero, zero, limb, limb, limb, limb, *ends, nothing, nan2, nan2, np.full(1, 1.0), np.zeros(1, bool))
     points = keypoints[:, :2].astype(np.float64)
     unit = torso_unit(points)
     centres, across = column_axis(points)
@@ -263,7 +266,7 @@ def measure_frame(keypoints: np.ndarray, labels: np.ndarray, visible: bool) -> B
     slim = [_slimness(labels, points, unit, *kind) for kind in ((ARMS, _ARMS, AVERAGE_ARM), (LEGS, _LEGS, BARE_LEG))]
     return BodyMeasure(
         *(a[None] for a in row), *np.array([[hem], [waist], [runs_on]]), cuffs[None], hems[None], np.full(1, shoulder),
-        np.array([slim]), np.full(1, unit), np.ones(1, bool),
+        np.array([slim]), _shown(labels, points, unit, cuffs)[None], np.full(1, unit), np.ones(1, bool),
     )  # fmt: skip
 
 
@@ -294,6 +297,35 @@ def _slimness(labels: np.ndarray, points: np.ndarray, unit: float, limbs, names:
         whole[[0, -1]] = False
         ratios += (radius / (np.interp(fine, LIMB, average) * unit))[whole].tolist()
     return float(np.quantile(ratios, 0.6)) if len(ratios) > 2 else np.nan
+
+
+def _shown(labels: np.ndarray, points: np.ndarray, unit: float, cuffs: np.ndarray) -> np.ndarray:
+    """[2] the median width of what is seen of each arm against an average one, on lines across it below its sleeve (`cuffs` [2])
+    on which cloth goes on at one side for the arm's width and nothing of it at the other; NaN where there are few."""
+    out = np.full(2, np.nan)
+    for k, (joints, name) in enumerate(zip(ARMS, _ARMS)):
+        start = cuffs[k] + 0.2 if np.isfinite(cuffs[k]) else 2.0
+        fine = np.arange(start, min(start + 0.6, 1.9), 0.04)
+        if not len(fine):
+            continue
+        centres, across = limb_axis(points, joints)
+        base, normal = (np.stack([np.interp(fine, LIMB, a[:, i]) for i in (0, 1)], -1) for a in (centres, across))
+        half = np.interp(fine, LIMB, AVERAGE_ARM) * unit
+        at = np.arange(-3, 3.01, 0.1)
+        found, inside = _read(labels, base[:, None] + normal[:, None] * (half[:, None] * at)[..., None])
+        skin, cloth = inside & (found == name), inside & (UPPER | LOWER)[found]
+        widths = []
+        for own, worn in zip(skin, cloth):
+            on = np.flatnonzero(own & (np.abs(at) < 2))
+            if not len(on):
+                continue
+            sides = worn[max(on[0] - 10, 0) : on[0]], worn[on[-1] + 1 : on[-1] + 11]
+            beside = sorted(side.mean() if len(side) else 0 for side in sides)
+            if beside[0] < 0.1 and beside[1] > 0.8:
+                widths.append(len(on) / 20)
+        if len(widths) > 2:
+            out[k] = np.median(widths)
+    return out
 
 
 def _shoulder(labels: np.ndarray, points: np.ndarray, centres: np.ndarray, unit: float) -> float:

@@ -14,7 +14,7 @@ from vidvton.smoothing import running_median
 from vidvton.values import Part
 from vidvton.warp.body import ARMPIT, ARMS, COLUMN, LEGS, LIMB, TOP, column_axis, limb_axis
 from vidvton.warp.panels import CROTCH_ON_LEG, CROTCH_STATION, THIGH, Panel
-from vidvton.warp.solve import MOSTLY_CLOTHED, Body
+from vidvton.warp.solve import MOSTLY_CLOTHED, STEADY, Body
 from vidvton.warp.tps import tps_basis
 
 SIDES = np.array([-1.0, 0.0, 1.0])
@@ -26,7 +26,7 @@ RAISED = (-0.4, 0.0, 0.3), (0.2, 0.12, 0.0)  # torso lengths an elbow is below i
 SHOULDER = 0.3  # column station from which on a raised arm moves nothing
 TAPER = 0.6  # limb stations past the old sleeve's end over which a longer one narrows to the arm
 LONGER = 0.25, 0.6  # limb stations past the old cuff from which the old sleeve says less of the new one's width, and nothing
-UNSEEN, STEADY = 0.4, 4  # score of an elbow or wrist, usual over frames to each side, under which an arm is hardly seen
+UNSEEN = 0.4  # usual score of an elbow or wrist under which an arm is hardly seen
 FOLDED = 40.0  # times the say of a forearm against the upper arm it is folded over
 ASPECT = 0.35  # half a panel's width against a station, for the spline's own plane
 
@@ -79,7 +79,7 @@ def fit_panels(
                 panel,
                 controls,
                 np.stack(rows),
-                _nearness(panel.part, keypoints, depth),
+                _nearness(panel.part, keypoints, depth, body.hidden),
                 tps_basis(plane, query),
                 dense,
                 _over(panel.part, depth),
@@ -88,14 +88,16 @@ def fit_panels(
     return tuple(fitted)
 
 
-def _nearness(part: Part, keypoints: np.ndarray, depth: np.ndarray) -> np.ndarray:
-    """Depth of a part against the trunk, in pixels: negative is in front of it. An arm that is hardly seen is behind it."""
+def _nearness(part: Part, keypoints: np.ndarray, depth: np.ndarray, hidden: np.ndarray) -> np.ndarray:
+    """Depth of a part against the trunk, in pixels: negative is in front of it. An arm that is hardly seen, or `hidden` [T, 2] in
+    part, is behind it."""
     trunk = depth[:, [11, 12, 23, 24]].mean(1)
     if part in (Part.LEFT_SLEEVE, Part.RIGHT_SLEEVE):
-        shoulder, elbow, wrist = ARMS[0 if part == Part.LEFT_SLEEVE else 1]
+        side = 0 if part == Part.LEFT_SLEEVE else 1
+        shoulder, elbow, wrist = ARMS[side]
         near = (depth[:, shoulder] + 2 * depth[:, elbow] + depth[:, wrist]) / 4 - trunk
         usual = running_median(keypoints[:, [elbow, wrist], 2].min(1), STEADY)
-        return np.where(usual < UNSEEN, np.abs(near) + 1, near)
+        return np.where((usual < UNSEEN) | hidden[:, side], np.abs(near) + 1, near)
     if part in (Part.LEFT_LEG, Part.RIGHT_LEG):
         return depth[:, list(LEGS[0 if part == Part.LEFT_LEG else 1])].mean(1) - trunk
     return np.zeros(len(depth))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vidvton.smoothing import whittaker
+from vidvton.smoothing import running_median, whittaker
 from vidvton.warp.body import (
     ARMPIT,
     ARMS,
@@ -24,6 +24,7 @@ from vidvton.warp.body import (
     limb_axis,
 )
 
+PARTLY, STEADY = 0.7, 4  # share of its width under which an arm is partly hidden, usual over frames to each side
 HIGHEST = 0.3  # torso lengths that a waist may be seen above where it usually is
 MOSTLY_CLOTHED = 1.5  # limb station from which on too little of a limb is bare to tell where all of it lies
 
@@ -34,7 +35,7 @@ class Body:
     torso lengths about a middle line that lies `arm_offsets`, `leg_offsets` [T, 2, S] beside the bones, `unit` [T] pixels,
     and how the old clothes are worn in this shot: `hem`, `waist`, `runs_on` column stations, `cuffs`, `trouser_hems` [2] limb
     stations (NaN: none). `waists` [T] is how much higher than `waist` the lower garment begins in each frame, 0 or less: of
-    people who turn aside the hips are seen lower."""
+    people who turn aside the hips are seen lower. `hidden` [T, 2] bool: the trunk lies before a part of the arm."""
 
     keypoints: np.ndarray
     edges: np.ndarray
@@ -52,6 +53,7 @@ class Body:
     shoulder: float
     bare_arm: np.ndarray
     bare_leg: np.ndarray
+    hidden: np.ndarray
 
 
 def solve_body(measure: BodyMeasure, keypoints: np.ndarray, yaw: np.ndarray, *, rate: float = 25.0) -> Body:
@@ -94,6 +96,7 @@ def solve_body(measure: BodyMeasure, keypoints: np.ndarray, yaw: np.ndarray, *, 
             _typical(np.where(facing[:, 0] > 0.6, measure.shoulder, np.nan)),
             _bare(measure.slimness[:, 0], AVERAGE_ARM),
             _bare(measure.slimness[:, 1], BARE_LEG),
+            _hidden(measure.shown, measure.slimness[:, 0]),
         )
 
 
@@ -105,6 +108,20 @@ def _raised_waists(waists: np.ndarray, usual: float, seen: np.ndarray, strength:
         return np.zeros(len(waists))
     rise = np.where(known, np.clip(waists - usual, -HIGHEST, 0), 0)
     return np.minimum(whittaker(rise, known + 0.01 * seen, 6.0 * strength), 0)
+
+
+def _hidden(shown: np.ndarray, slimness: np.ndarray) -> np.ndarray:
+    """[T, 2] bool: whether so little of an arm shows beside the trunk's cloth (`shown` [T, 2]) that some of it must be behind, by
+    how wide this person's arms are where all of them is seen (`slimness` [T]). Gaps are bridged."""
+    out = np.zeros(shown.shape, bool)
+    whole = slimness[np.isfinite(slimness)]
+    frames = np.arange(len(shown))
+    for k, found in enumerate(shown.T):
+        known = np.isfinite(found)
+        if known.any() and len(whole):
+            share = np.interp(frames, frames[known], found[known]) / np.quantile(whole, 1 / 3)
+            out[:, k] = running_median(share, STEADY) < PARTLY
+    return out
 
 
 def _bare(slimness: np.ndarray, average: np.ndarray) -> np.ndarray:
