@@ -14,6 +14,14 @@ import numpy as np
 _READING = threading.RLock()
 
 
+def _read_anew() -> None:
+    global _READING
+    _READING = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_read_anew)  # the thread that held it is not in the child
+
+
 @contextmanager
 def open_arrays(path: Path) -> Iterator[np.lib.npyio.NpzFile]:
     """The arrays of an npz file by name, each read when it is asked for, nothing pickled; the errors of `numpy.load`.

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 
 def run_together(crowd: list[BaseProcess], seconds: float) -> None:
-    """Starts the processes and waits `seconds` for each; all must end well, and none is left behind."""
-    for process in crowd:
-        process.start()
-    for process in crowd:
-        process.join(seconds)
-        if process.is_alive():
-            process.kill()
-            process.join()
+    """Starts the processes and gives them `seconds`; all must end well, and none is left behind."""
+    until = time.monotonic() + seconds
+    try:
+        for process in crowd:
+            process.start()
+        for process in crowd:
+            process.join(max(until - time.monotonic(), 0))
+    finally:
+        for process in crowd:
+            if process.is_alive():
+                process.kill()
+                process.join()
     assert [process.exitcode for process in crowd] == [0] * len(crowd)
 
 

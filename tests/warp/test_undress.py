@@ -225,6 +225,22 @@ def test_a_painted_upper_arm_goes_to_where_its_skin_is_seen_beside_the_joints(as
     assert abs(middle[40] - 30 - aside) < 3, "and it meets what is seen of it"
 
 
+@pytest.mark.parametrize("half", [6, 10])
+def test_an_arm_that_hangs_beside_cloth_is_as_wide_under_its_sleeve_as_below(half):
+    height, width = 150, 90
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    upper, skin = CIHP_LABELS.index("upper"), CIHP_LABELS.index("left_arm")
+    labels = np.where((x > 10) & (x < 30 + 12), upper, 0).astype(np.uint8)
+    labels[45:] = np.where(np.abs(x[45:] + 0.5 - 30) < half, skin, labels[45:] * (x[45:] < 30))
+    frame = np.full((height, width, 3), 230, np.uint8)
+    frame[labels == upper], frame[labels == skin] = 20, (200, 150, 120)
+    arm = Limb(Part.LEFT_SLEEVE, np.clip((x + 0.5 - 30) / half, -1, 1), np.abs(x + 0.5 - 30) / half, y / 60, 0.0)
+    old, tone = labels == upper, np.float32([[0.78, 0.59, 0.47]] * 2)
+    bared = fill(frame, labels, old, Dressing("upper", None, {}), None, [arm], tone, np.ones((height, width), np.float32))
+    painted = np.abs(bared.picture - (200, 150, 120)).max(-1)[12:38] < 45
+    assert np.abs(painted.sum(1) - 2 * half).max() <= 2
+
+
 def test_a_forearm_beside_its_joints_says_nothing_of_the_upper_arm():
     painted = skin_under_a_sleeve(9, 80)
     middle = painted[:50] @ np.arange(90) / painted[:50].sum(1).clip(1)

@@ -191,7 +191,7 @@ class TensorFile:
         return self._stored[name].shape
 
     def rows(self, name: str, start: int, stop: int) -> Tensor:
-        """Rows `start` to `stop` of the whole tensor."""
+        """Rows `start` to `stop` of the whole tensor; not to be written to: the next who asks may get the same memory."""
         found = []
         for piece in sorted(self._stored[name].pieces, key=lambda p: p.start):
             low, high = max(start, piece.start), min(stop, piece.start + piece.rows)

@@ -20,6 +20,7 @@ LIMB = np.round(np.arange(0.0, 2.01, 0.2), 1)
 ARMS = ((11, 13, 15), (12, 14, 16))  # the person's left, right: shoulder, elbow, wrist in MediaPipe's order
 LEGS = ((23, 25, 27), (24, 26, 28))
 SLOPE = 0.6
+WHOLE = 2.0  # average widths that count as all of an arm
 BESIDE_HAIR, FALL = (0.75, 0.9), 0.15  # farther out on the shoulders; torso lengths that they fall from the neck to the joint
 REACH, STEPS = 1.1, 81  # how far a scan goes to either side in torso lengths, and in how many steps
 # Torso lengths from an arm's bone within which an edge may be the arm's own: on its far side, on its near side.
@@ -62,8 +63,8 @@ class BodyMeasure:
     begins, NaN where unseen; `runs_on` [T] the station down to which an old top is seen that leaves the picture; `cuffs` [T, 2]
     the arm stations where the old sleeves end, `trouser_hems` [T, 2] likewise on the legs; `slimness` [T, 2] how wide bare arms
     and bare legs are against average ones, NaN where none is seen; `shown` [T, 2] how much of the two arms' width shows beside
-    cloth that lies on one side of them, against average ones, NaN where there is none; `unit` [T] the torso length in pixels;
-    `visible` [T] bool.
+    cloth that may hide the rest, against average ones, WHOLE where there is no such cloth, NaN where no arm is seen; `unit` [T]
+    the torso length in pixels; `visible` [T] bool.
     """
 
     edges: np.ndarray
@@ -300,11 +301,11 @@ def _slimness(labels: np.ndarray, points: np.ndarray, unit: float, limbs, names:
 
 
 def _shown(labels: np.ndarray, points: np.ndarray, unit: float, cuffs: np.ndarray) -> np.ndarray:
-    """[2] the median width of what is seen of each arm against an average one, on lines across it below its sleeve (`cuffs` [2])
-    on which cloth goes on at one side for the arm's width and nothing of it at the other; NaN where there are few."""
+    """[2] how much of each arm's width shows below its sleeve (`cuffs` [2]), against an average one: the median over lines across
+    it. Where cloth lies on one side of the skin alone that is the width of the skin, elsewhere WHOLE. NaN: none is seen."""
     out = np.full(2, np.nan)
     for k, (joints, name) in enumerate(zip(ARMS, _ARMS)):
-        start = cuffs[k] + 0.2 if np.isfinite(cuffs[k]) else 2.0
+        start = cuffs[k] + 0.2 if np.isfinite(cuffs[k]) else 0.3
         fine = np.arange(start, min(start + 0.6, 1.9), 0.04)
         if not len(fine):
             continue
@@ -313,16 +314,13 @@ def _shown(labels: np.ndarray, points: np.ndarray, unit: float, cuffs: np.ndarra
         half = np.interp(fine, LIMB, AVERAGE_ARM) * unit
         at = np.arange(-3, 3.01, 0.1)
         found, inside = _read(labels, base[:, None] + normal[:, None] * (half[:, None] * at)[..., None])
-        skin, cloth = inside & (found == name), inside & (UPPER | LOWER)[found]
+        skin, cloth = inside & (found == name) & (np.abs(at) < 2), inside & (UPPER | LOWER)[found]
         widths = []
         for own, worn in zip(skin, cloth):
-            on = np.flatnonzero(own & (np.abs(at) < 2))
-            if not len(on):
-                continue
-            sides = worn[max(on[0] - 10, 0) : on[0]], worn[on[-1] + 1 : on[-1] + 11]
-            beside = sorted(side.mean() if len(side) else 0 for side in sides)
-            if beside[0] < 0.1 and beside[1] > 0.8:
-                widths.append(len(on) / 20)
+            on = np.flatnonzero(own)
+            if len(on):
+                less, more = sorted((worn[on[0] - 10 : on[0]].mean(), worn[on[-1] + 1 : on[-1] + 11].mean()))
+                widths.append(len(on) / 20 if less < 0.1 and more > 0.8 else WHOLE)
         if len(widths) > 2:
             out[k] = np.median(widths)
     return out

@@ -49,7 +49,7 @@ class FittedPanel:
         """[R] how much each row of the lattice has to say where it lies over another: of a `folded` sleeve the lower end lies
         over the upper one; of a trunk that bends, what goes on below the hem does not hide what is above it. None: all alike."""
         if self.panel.part in (Part.TORSO, Part.SKIRT):
-            return 1 + FOLDED * np.clip((self.panel.hem + 0.45 - self.stations) / 0.3, 0, 1)
+            return 1 + FOLDED * np.clip((self.panel.hem + 0.1 - self.stations) / 0.1, 0, 1)
         if not folded:
             return None
         lower = np.clip((self.stations - 0.9) / 0.3, 0, 1)

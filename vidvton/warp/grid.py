@@ -65,19 +65,22 @@ def invert_lattice(
     part = at - low
     height, width = size
     total = np.zeros((height * width, values.shape[-1] + 1), np.float64)
+    reached = total[:, -1] if say is None else np.zeros(height * width)
     for dy in (0, 1):
         for dx in (0, 1):
             x, y = low[:, 0] + dx, low[:, 1] + dy
             inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
             weight = np.abs(1 - dx - part[:, 0]) * np.abs(1 - dy - part[:, 1])
             index = (y * width + x)[inside]
-            weight = weight[inside] if say is None else weight[inside] * flat[inside, -1]
+            weight = weight[inside]
+            if say is not None:
+                reached += np.bincount(index, weight, height * width)
+                weight = weight * flat[inside, -1]
             total[:, -1] += np.bincount(index, weight, height * width)
             for k in range(values.shape[-1]):
                 total[:, k] += np.bincount(index, weight * flat[inside, 2 + k], height * width)
-    weight = total[:, -1]
-    result = (total[:, :-1] / np.maximum(weight, 1e-9)[:, None]).astype(np.float32)
-    return result.reshape(height, width, -1), weight.reshape(height, width).astype(np.float32)
+    result = (total[:, :-1] / np.maximum(total[:, -1:], 1e-9)).astype(np.float32)
+    return result.reshape(height, width, -1), reached.reshape(height, width).astype(np.float32)
 
 
 def read_exactly(field: np.ndarray, column: np.ndarray, row: np.ndarray) -> np.ndarray:

@@ -41,7 +41,7 @@ OWN_SKIN = OWN_ARM | {Part.LEFT_LEG: labelled("left_leg"), Part.RIGHT_LEG: label
 STANDS_OFF = 0.008, 0.018  # of the picture: how far a sleeve reaches beyond the arm's outline at the shoulder, and below it
 COURSE = 0.014  # of the picture, over which the border of top and trousers is made smooth
 _ABOUT, _BESIDE = 2.5, 24  # half-widths of a sleeve, and working pixels beside it, in which it can have a say
-PAST = -0.05, 0.1  # limb stations past where old sleeves usually end, over which old cloth becomes the trunk's
+PAST = 0.08, 0.2  # limb stations past where old sleeves usually end, over which old cloth becomes the trunk's
 RIM = 1.29  # how far beyond a panel's outline (in half-widths) old cloth still counts as its own
 
 
@@ -285,10 +285,12 @@ def _domain(
         # Under a sleeve the trunk's cloth goes on, so that no seam opens between the two; beyond it the arm's cloth is not the
         # trunk's.
         end = sleeve_ends.get(arm.part, 0.05)
-        on_arm = step_between(arm.across, 1.5, 1.2) * _under_old_sleeve(arm)
-        beside = np.maximum(on_arm, _outer_side(arm, across) * step_between(arm.across, 4.0, 3.0))
-        off = np.maximum(outside, step_between(station, hem + 0.02, hem + 0.1))  # below the hem nothing on an arm is the trunk's
-        domain *= 1 - beside * (arm.station > max(end - 0.05, 0.05)) * off
+        on_arm = step_between(arm.across, 1.5, 1.2)
+        out_there = _outer_side(arm, across) * step_between(arm.across, 4.0, 3.0)
+        off = np.maximum(on_arm * _under_old_sleeve(arm), out_there) * outside
+        # Below the hem nothing on an arm is the trunk's.
+        off = np.maximum(off, np.maximum(on_arm, out_there) * step_between(station, hem + 0.02, hem + 0.1))
+        domain *= 1 - off * (arm.station > max(end - 0.05, 0.05))
         if arm.part in sleeve_ends:  # nor is it outside a sleeve, or before one that lies behind the trunk
             beyond = np.float32(1) if arm.near > 0 else _outer_side(arm, across) * step_between(arm.across, 0.6, 0.9)
             sleeve = beyond * step_between(arm.across, 1.9, 1.6) * step_between(arm.station, 0.1, 0.25)

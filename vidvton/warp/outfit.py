@@ -124,8 +124,7 @@ class Outfit:
             column = enlarge(np.abs(column.across), labels.shape), enlarge(column.station, labels.shape)
         across = None if column is None else column[0]
         courses = {part: None if course is None else course.moved((left, top)) for part, course in courses.items()}
-        ends = self.ends
-        arms = [limb_on(m, labels.shape, courses[m.part], ends.get(m.part, np.inf)) for m in limb_maps if m.part in SLEEVES]
+        arms = [limb_on(m, labels.shape, courses[m.part], self._end(m)) for m in limb_maps if m.part in SLEEVES]
         old = old_cloth(labels, wear.dressing.category, column, wear.dressing.waist, arms)
         under, under_alpha, bare = self._undress(wear, frame, labels, old, light, trunk, limb_maps, scene)
         order = draw_order(maps)
@@ -136,12 +135,15 @@ class Outfit:
         layers[at:at] = [enlarged_layer(colour, alpha, canvas, cell=2.0) for colour, alpha in bare]
         return Drawn(under, under_alpha, tuple(x for x in layers if x is not None), light, canvas)
 
+    def _end(self, limb: PanelMap) -> float:
+        return self.ends.get(limb.part, np.inf)
+
     def _undress(self, wear: Wear, frame, labels, old, light, trunk, limb_maps, scene):
         """What is under the old garment, at half working size: it is smooth, and mostly covered."""
         half = _half(labels.shape)
         small, few = (cv2.resize(a, half[::-1], interpolation=cv2.INTER_NEAREST) for a in (labels, old.astype(np.uint8)))
         picture, dim = (cv2.resize(a, half[::-1], interpolation=cv2.INTER_AREA) for a in (frame, light))
-        limbs = [limb_on(m, half, end=self.ends.get(m.part, np.inf)) for m in limb_maps]
+        limbs = [limb_on(m, half, end=self._end(m)) for m in limb_maps]
         place = None if trunk is None else (enlarge(np.abs(trunk.across), half), enlarge(trunk.station, half))
         bared = fill(picture, small, few > 0, wear.dressing, place, limbs, self.skin, dim, scene)
         kept = kept_in_front(labels)

@@ -112,15 +112,16 @@ def _raised_waists(waists: np.ndarray, usual: float, seen: np.ndarray, strength:
 
 def _hidden(shown: np.ndarray, slimness: np.ndarray) -> np.ndarray:
     """[T, 2] bool: whether so little of an arm shows beside the trunk's cloth (`shown` [T, 2]) that some of it must be behind, by
-    how wide this person's arms are where all of them is seen (`slimness` [T]). Gaps are bridged."""
+    how wide this person's arms are where all of them is seen (`slimness` [T]). Short gaps are bridged."""
     out = np.zeros(shown.shape, bool)
     whole = slimness[np.isfinite(slimness)]
     frames = np.arange(len(shown))
     for k, found in enumerate(shown.T):
-        known = np.isfinite(found)
-        if known.any() and len(whole):
-            share = np.interp(frames, frames[known], found[known]) / np.quantile(whole, 1 / 3)
-            out[:, k] = running_median(share, STEADY) < PARTLY
+        known = frames[np.isfinite(found)]
+        if len(whole) and len(known) > min(2, len(frames) - 1):
+            share = np.interp(frames, known, found[known]) / np.quantile(whole, 1 / 3)
+            away = np.abs(frames[:, None] - known).min(1)
+            out[:, k] = (running_median(share, STEADY) < PARTLY) & (away <= 2 * STEADY)
     return out
 
 

@@ -82,9 +82,11 @@ def fill(
         seen = picked(labels, OWN_SKIN[limb.part])
         own = seen & (limb.across < 1.05) & ~rim
         first = _first(own, limb) if own.sum() > ENOUGH else limb.end
-        # Beside a leg's line a foot may turn out; what is seen of a forearm says nothing of the upper arm.
-        upper_arm = is_arm and first < 1
-        aside, half = _seen_course(seen & ~rim, limb, first) if upper_arm else (0.0, _seen_width(own, limb, first))
+        aside, half = 0.0, _seen_width(own, limb, first)
+        if is_arm and limb.near <= 0 and first < 1:  # what is seen of a forearm says nothing of the upper arm
+            course, slim = _seen_course(seen, limb, first)
+            believed = min((1 - first) / 0.12, 1)
+            aside, half = believed * course, half + believed * (slim - half)
         across = np.abs(np.copysign(limb.across, limb.side) - aside * np.clip(limb.station / max(first, 1e-3), 0, 1))
         shape = step_between(across, half + 0.08, half - 0.08) * step_between(limb.across, *MAPPED)
         shape *= step_between(limb.station, -0.05, 0.1) * step_between(limb.station, 2.12, 2.0)
@@ -194,8 +196,8 @@ def _limb_skin(frame: np.ndarray, limb: Limb, own: np.ndarray, where: np.ndarray
 
 
 def _surroundings(frame: np.ndarray, labels: np.ndarray, old: np.ndarray, rim: np.ndarray, plate) -> np.ndarray:
-    """The scene continued into the old garment's place: background where other frames saw it; elsewhere, at the rim, whatever
-    lies beside it, and deep inside the nearest background."""
+    """The scene continued into the old garment's place: along the edge of what is kept of the person that goes on; elsewhere
+    background, where other frames saw it, or else the nearest of it."""
     beside = cv2.GaussianBlur(continue_colours(frame, ~rim & ~picked(labels, LEGS_BARE)), (0, 0), 0.7)
     behind = picked(labels, BACKGROUND) & ~rim
     clear = behind & (cv2.dilate(rim.view(np.uint8), np.ones((5, 5))) == 0)  # what the labels missed of the rim would be smeared
