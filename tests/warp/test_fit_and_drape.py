@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 from drawn_person import LABEL, draw, joints
+from drawn_wear import SIZE, UNIT, scene, tee, trousers
 
-from vidvton.frames import from_arrays
-from vidvton.values import LANDMARKS, Garment, Layout, Part
-from vidvton.warp.body import COLUMN, WHOLE, BodyMeasure, measure_frame
+from vidvton.values import Part
+from vidvton.warp.body import COLUMN, BodyMeasure, measure_frame
 from vidvton.warp.canvas import Canvas
 from vidvton.warp.drape import enlarge, map_panel
 from vidvton.warp.fit import fit_panels
@@ -20,72 +20,8 @@ from vidvton.warp.outfit import fit_outfit
 from vidvton.warp.panels import panels_for
 from vidvton.warp.shade import learn_albedo, make_reader, shading
 from vidvton.warp.shape_context import warp_by_shape
-from vidvton.warp.solve import HIGHEST, _hidden, _raised_waists, solve_body
+from vidvton.warp.solve import solve_body
 from vidvton.warp.texture import print_mask
-
-SIZE, UNIT = (480, 360), 110.0
-
-
-def tee() -> Garment:
-    """A flat tee with a red square print in the middle of a blue chest; every landmark known."""
-    picture = np.full((300, 320, 3), (40, 60, 150), np.uint8)
-    picture[110:150, 140:180] = (220, 30, 30)
-    parts = np.zeros((300, 320), np.uint8)
-    parts[40:280, 90:230] = Part.TORSO
-    cv2.fillPoly(parts, [np.array([[230, 40], [290, 120], [250, 145], [230, 120]])], int(Part.LEFT_SLEEVE))
-    cv2.fillPoly(parts, [np.array([[90, 40], [30, 120], [70, 145], [90, 120]])], int(Part.RIGHT_SLEEVE))
-    parts[30:60, 135:185] = 0
-    where = {
-        "neck": (185, 40), "shoulder": (230, 40), "armpit": (230, 120), "sleeve_outer": (260, 80), "sleeve_inner": (240, 132),
-        "cuff_outer": (290, 120), "cuff_inner": (250, 145), "waist": (230, 220), "hem": (230, 280),
-    }  # fmt: skip
-    rows = []
-    for name in LANDMARKS["upper"]:
-        stem, _, side = name.rpartition("_")
-        x, y = {"neck_centre": (160, 60), "hem_centre": (160, 280)}.get(name) or where[stem]
-        rows.append((320 - x if side == "right" else x, y, 1.0))
-    alpha = torch.from_numpy((parts > 0).astype(np.float32))
-    fabric = torch.tensor([40, 60, 150]) / 255
-    return Garment(from_arrays(picture), alpha, torch.from_numpy(parts), "upper", torch.tensor(rows), Layout("short"), fabric)
-
-
-def trousers() -> Garment:
-    """Flat long trousers."""
-    parts = np.zeros((300, 200), np.uint8)
-    parts[10:290, 40:100], parts[10:290, 100:160] = Part.RIGHT_LEG, Part.LEFT_LEG
-    parts[100:290, 90:110] = 0
-    where = {"waist_left": (160, 10), "waist_centre": (100, 10), "waist_right": (40, 10), "hip_left": (160, 70),
-             "hip_right": (40, 70), "crotch": (100, 100), "knee_outer_left": (160, 190), "knee_inner_left": (110, 190),
-             "knee_outer_right": (40, 190), "knee_inner_right": (90, 190), "hem_outer_left": (160, 290),
-             "hem_inner_left": (110, 290), "hem_outer_right": (40, 290), "hem_inner_right": (90, 290),
-             "hem_centre": (100, 290)}  # fmt: skip
-    marks = torch.tensor([(*where[name], 1.0) for name in LANDMARKS["lower"]])
-    alpha = torch.from_numpy((parts > 0).astype(np.float32))
-    picture = from_arrays(np.full((300, 200, 3), (90, 80, 50), np.uint8))
-    return Garment(picture, alpha, torch.from_numpy(parts), "lower", marks, Layout(leg="long"), torch.tensor([90, 80, 50]) / 255)
-
-
-def skirt() -> Garment:
-    """A flat knee-long skirt."""
-    parts = np.zeros((300, 200), np.uint8)
-    cv2.fillPoly(parts, [np.array([[60, 10], [140, 10], [180, 290], [20, 290]])], int(Part.SKIRT))
-    where = {"waist_left": (140, 10), "waist_centre": (100, 10), "waist_right": (60, 10), "hip_left": (150, 80),
-             "hip_right": (50, 80), "hem_outer_left": (180, 290), "hem_outer_right": (20, 290),
-             "hem_centre": (100, 290)}  # fmt: skip
-    marks = torch.tensor([(*where.get(name, (0, 0)), float(name in where)) for name in LANDMARKS["lower"]])
-    alpha = torch.from_numpy((parts > 0).astype(np.float32))
-    picture = from_arrays(np.full((300, 200, 3), (99, 80, 50), np.uint8))
-    return Garment(picture, alpha, torch.from_numpy(parts), "lower", marks, Layout(leg="skirt"), torch.tensor([99, 80, 50]) / 255)
-
-
-def scene(count=6, sway=4.0, **how):
-    """Frames, labels and keypoints of a drawn person who sways sideways by `sway` pixels a frame."""
-    rows = []
-    for t in range(count):
-        points = joints(UNIT, (SIZE[1] / 2 + sway * (t - count / 2), 90))
-        picture, labels, _ = draw(points, UNIT, SIZE, **how)
-        rows.append((picture, labels, points))
-    return tuple(np.stack(x) for x in zip(*rows))
 
 
 @pytest.fixture(scope="module")
@@ -147,56 +83,6 @@ def test_trousers_over_a_dress_leave_its_upper_half(standing):
     on, rows = dress[2] == LABEL["dress"], np.arange(SIZE[0])[:, None]
     assert whole[on & (rows < 90 + 0.5 * UNIT)].max() < 0.05, "what is worn above the waist stays"
     assert whole[on & (rows > 90 + 1.1 * UNIT)].mean() > 0.9
-
-
-def test_the_waist_is_where_the_lower_garment_begins_not_where_a_bag_ends():
-    _, labels, points = scene(3)
-    bagged = labels.copy()
-    for t, p in enumerate(points):
-        x, y = (p[23, :2] + p[24, :2]).astype(int) // 2
-        bagged[t, y - 30 : y + 30, x - 45 : x + 10] = LABEL["scarf"]
-    waists = [solve_body(BodyMeasure.stack([measure_frame(p, m, True) for p, m in zip(points, stack)]), points, np.zeros(3)).waist
-              for stack in (labels, bagged)]  # fmt: skip
-    assert abs(waists[0] - 1.08) < 0.1 and abs(waists[1] - waists[0]) < 0.1
-
-
-def test_of_people_who_turn_aside_the_waist_is_where_their_frames_show_it():
-    _, labels, points = scene(20)
-    measures = [measure_frame(p, m, True) for p, m in zip(points, labels)]
-    turned = [m if t < 15 else replace(m, waist=m.waist - 0.18) for t, m in enumerate(measures)]
-    bodies = [solve_body(BodyMeasure.stack(m), points, np.zeros(20)) for m in (measures, turned)]
-    assert np.abs(bodies[0].waists).max() < 0.03
-    assert np.abs(bodies[1].waists[:12]).max() < 0.05 and np.allclose(bodies[1].waists[17:], -0.18, atol=0.06)
-    assert (bodies[1].waists <= 0).all()
-
-    for garment in (trousers(), skirt()):
-        panels = panels_for(garment, bodies[1])
-        for fitted in fit_panels(panels, bodies[1], points, np.zeros((20, 33)), np.zeros(20)):
-            begins = fitted.points[:, 0, 1, 1]
-            assert abs(begins[:12].mean() - begins[17:].mean() - 0.18 * UNIT) < 0.04 * UNIT
-
-
-def test_a_waist_seen_far_too_high_or_never_stays_where_it_is():
-    seen = np.ones(8)
-    assert _raised_waists(np.full(8, 0.2), 1.1, seen, 1.0).min() >= -HIGHEST - 1e-6
-    assert (_raised_waists(np.full(8, np.nan), 1.1, seen, 1.0) == 0).all()
-    assert (_raised_waists(np.full(8, 1.0), np.nan, seen, 1.0) == 0).all()
-    assert np.abs(_raised_waists(np.full(8, 1.4), 1.1, seen, 1.0)).max() < 1e-6, "what hangs over it is no waist"
-
-
-def test_where_the_old_top_leaves_the_picture_the_new_one_does_too():
-    frames, labels, points = scene(3)
-    bottom = 90 + int(1.02 * UNIT)
-    labels = labels[:, :bottom]
-    measure = BodyMeasure.stack([measure_frame(p, m, True) for p, m in zip(points, labels)])
-    body = solve_body(measure, points, np.zeros(3))
-    assert np.isnan(body.hem) and abs(body.runs_on - 1.0) < 0.1
-    low = [measure_frame(p, np.where(m == LABEL["pants"], LABEL["upper"], m), True) for p, m in zip(points, scene(3)[1])]
-    long = solve_body(
-        BodyMeasure.stack([replace(m, hem=np.full(1, np.nan), runs_on=np.full(1, 1.6)) for m in low]), points, np.zeros(3)
-    )
-    natural, lengthened = panels_for(tee(), body)[0], panels_for(tee(), long)[0]
-    assert natural.hem < 1.5 and lengthened.hem > 1.6
 
 
 def test_a_top_over_a_dress_keeps_its_own_length(standing):
@@ -310,40 +196,6 @@ def test_an_arm_that_is_hardly_seen_is_behind_the_trunk(standing):
     doubtful[3, 16, 2] = 0.2  # the other for a moment
     near = {f.panel.part: f.near for f in fit_panels(panels_for(tee(), body), body, doubtful, depth, np.zeros(len(points)))}
     assert (near[Part.LEFT_SLEEVE] > 0).all() and (near[Part.RIGHT_SLEEVE] < 0).all()
-
-
-def test_an_arm_of_which_the_trunks_cloth_hides_a_part_is_behind_it():
-    _, labels, points = scene(10, sway=0)
-    cloth = labels.copy()
-    for t in range(5, 10):  # a wide top hangs over the inner half of the person's left arm
-        elbow, wrist = points[t, 13, :2], points[t, 15, :2]
-        rows = np.arange(int(elbow[1] - 0.2 * UNIT), int(wrist[1]))
-        bone = np.interp(rows, [elbow[1], wrist[1]], [elbow[0], wrist[0]])
-        for y, x in zip(rows, bone):
-            inner = np.s_[t, y, int(points[t, :, 0].mean()) : int(x)]
-            cloth[inner] = np.where(cloth[inner] == LABEL["pants"], cloth[inner], LABEL["upper"])
-    free, hung = (BodyMeasure.stack([measure_frame(p, m, True) for p, m in zip(points, stack)]) for stack in (labels, cloth))
-    assert (free.shown == WHOLE).all() and (hung.shown[:5] == WHOLE).all() and (hung.shown[:, 1] == WHOLE).all()
-    assert (hung.shown[5:, 0] < 0.7 * np.nanmedian(hung.slimness[:, 0])).all()
-    hidden = _hidden(hung.shown, hung.slimness[:, 0])
-    assert hidden[6:, 0].all() and not hidden[:4, 0].any() and not hidden[:, 1].any()
-    body = solve_body(hung, points, np.zeros(10))
-    fitted = fit_panels(panels_for(tee(), body), body, points, np.full((10, 33), -1.0), np.zeros(10))
-    near = {f.panel.part: f.near for f in fitted}
-    assert (near[Part.LEFT_SLEEVE][6:] > 0).all() and (near[Part.RIGHT_SLEEVE] <= 0).all()
-
-
-def test_an_arm_is_hidden_where_frames_nearby_tell_and_not_for_a_frame_or_two():
-    shown, slim = np.full((60, 2), np.nan), np.full(60, 0.9)
-    shown[:10, 0], shown[10:14, 0], shown[18:22, 0], shown[22:30, 0] = WHOLE, 0.3, 0.3, WHOLE
-    hidden = _hidden(shown, slim)
-    assert hidden[11:21, 0].all() and not hidden[:8, 0].any() and not hidden[24:, 0].any() and not hidden[:, 1].any()
-    shown[:, 1], shown[30, 1] = WHOLE, 0.3
-    assert not _hidden(shown, slim)[:, 1].any()
-    shown[:, 1], shown[:5, 1] = np.nan, 0.3
-    assert not _hidden(shown, slim)[20:, 1].any(), "long gaps are not bridged"
-    assert not _hidden(shown, np.full(60, np.nan)).any()
-    assert _hidden(np.array([[0.4, WHOLE]]), np.array([0.8])).tolist() == [[True, False]], "a photo"
 
 
 def test_skin_of_a_hand_in_the_shade_has_only_a_say():

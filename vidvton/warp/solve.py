@@ -120,7 +120,8 @@ def _hidden(shown: np.ndarray, slimness: np.ndarray) -> np.ndarray:
         known = frames[np.isfinite(found)]
         if len(whole) and len(known) > min(2, len(frames) - 1):
             share = np.interp(frames, known, found[known]) / np.quantile(whole, 1 / 3)
-            away = np.abs(frames[:, None] - known).min(1)
+            after = np.searchsorted(known, frames)
+            away = np.minimum(*(np.abs(frames - known[np.clip(at, 0, len(known) - 1)]) for at in (after - 1, after)))
             out[:, k] = (running_median(share, STEADY) < PARTLY) & (away <= 2 * STEADY)
     return out
 

@@ -82,16 +82,7 @@ def fill(
         seen = picked(labels, OWN_SKIN[limb.part])
         own = seen & (limb.across < 1.05) & ~rim
         first = _first(own, limb) if own.sum() > ENOUGH else limb.end
-        aside, half = 0.0, _seen_width(own, limb, first)
-        if is_arm and limb.near <= 0 and first < 1:  # what is seen of a forearm says nothing of the upper arm
-            course, slim = _seen_course(seen, limb, first)
-            believed = min((1 - first) / 0.12, 1)
-            aside, half = believed * course, half + believed * (slim - half)
-        across = np.abs(np.copysign(limb.across, limb.side) - aside * np.clip(limb.station / max(first, 1e-3), 0, 1))
-        shape = step_between(across, half + 0.08, half - 0.08) * step_between(limb.across, *MAPPED)
-        shape *= step_between(limb.station, -0.05, 0.1) * step_between(limb.station, 2.12, 2.0)
-        if np.isfinite(first):  # farther on, cloth is not the limb's
-            shape = shape * step_between(limb.station, first + 0.25, first + HEM_SHADOW)
+        shape = _shape(limb, own, seen, first)
         if is_arm:
             shape = np.maximum(shape, _bridged(limb, seen, shape, old))
         shadow = seen & rim & (limb.station < first + HEM_SHADOW) & np.isfinite(first)
@@ -110,6 +101,22 @@ def fill(
             before = _before_trunk(own & (limb.station > first - HEM_SHADOW) & (limb.station < first + NEXT), trunk, first)
             bare.append((colour, share * before * step_between(limb.station, end - 0.1, end + 0.02)))
     return Undressed(picture, bare, hems)
+
+
+def _shape(limb: Limb, own: np.ndarray, seen: np.ndarray, first: float) -> np.ndarray:
+    """[h, w] 0-1: where a limb lies down to where its skin is first seen, at station `first`: by its map, and by what is `seen`
+    [h, w] bool of it, of which `own` [h, w] bool lies on the map and clear of the old garment."""
+    aside, half = 0.0, _seen_width(own, limb, first)
+    if limb.part in SLEEVES and limb.near <= 0 and first < 1:  # what is seen of a forearm says nothing of the upper arm
+        course, slim = _seen_course(seen, limb, first)
+        believed = min((1 - first) / 0.12, 1)
+        aside, half = believed * course, half + believed * (slim - half)
+    across = np.abs(np.copysign(limb.across, limb.side) - aside * np.clip(limb.station / max(first, 1e-3), 0, 1))
+    shape = step_between(across, half + 0.08, half - 0.08) * step_between(limb.across, *MAPPED)
+    shape *= step_between(limb.station, -0.05, 0.1) * step_between(limb.station, 2.12, 2.0)
+    if np.isfinite(first):  # farther on, cloth is not the limb's
+        shape = shape * step_between(limb.station, first + 0.25, first + HEM_SHADOW)
+    return shape
 
 
 def _bridged(limb: Limb, seen: np.ndarray, shape: np.ndarray, old: np.ndarray) -> np.ndarray:
