@@ -38,10 +38,20 @@ class Half:
         return self.path[:, 1] - self.top
 
 
+def holes_of(mask: np.ndarray) -> np.ndarray:
+    """[H, W] bool: what `mask` encloses."""
+    count, label = cv2.connectedComponents((~mask).astype(np.uint8), connectivity=4)
+    outside = np.zeros(count, bool)
+    outside[0] = True  # the mask itself
+    for side in (label[0], label[-1], label[:, 0], label[:, -1]):
+        outside[side] = True
+    return ~outside[label]
+
+
 def open_gaps(mask: np.ndarray) -> np.ndarray:
     """`mask` with every hole (legs or a sleeve touching below a gap) opened to the outside by a cut from its lowest point, so
     that the outline runs around the gap."""
-    holes = ndimage.binary_fill_holes(mask) & ~mask
+    holes = holes_of(mask)
     count, label, stats, _ = cv2.connectedComponentsWithStats(holes.astype(np.uint8), connectivity=4)
     if count < 2:
         return mask
@@ -67,17 +77,14 @@ def symmetry_axis(mask: np.ndarray) -> tuple[float, float]:
     """(x of the vertical line about which the mask mirrors best, that mirror's overlap 0-1)."""
     columns = np.nonzero(mask.any(0))[0]
     middle, span = (columns[0] + columns[-1]) / 2, columns[-1] - columns[0] + 1
-    total = mask.sum()
-    best = (middle, 0.0)
-    for axis in np.arange(middle - 0.2 * span, middle + 0.2 * span + 0.5, 0.5):
-        double = round(2 * axis)
-        low, high = max(0, double - mask.shape[1] + 1), min(mask.shape[1] - 1, double)
-        part = mask[:, low : high + 1]
-        overlap = (part & part[:, ::-1]).sum() / total
-        overlap -= 0.15 * abs(axis - middle) / span
-        if overlap > best[1]:
-            best = (double / 2, float(overlap))
-    return best
+    axes = np.arange(middle - 0.2 * span, middle + 0.2 * span + 0.5, 0.5)
+    double = np.round(2 * axes).astype(int).clip(0, 2 * mask.shape[1] - 2)
+    # each row convolved with itself counts, for twice an axis, the pixels whose mirror images are the mask's too
+    rows = np.fft.rfft(mask, 2 * mask.shape[1], axis=1)
+    common = np.round(np.fft.irfft((rows * rows).sum(0), 2 * mask.shape[1])[double])
+    overlap = common / mask.sum() - 0.15 * np.abs(axes - middle) / span
+    best = int(overlap.argmax())
+    return (double[best] / 2, float(overlap[best])) if overlap[best] > 0 else (middle, 0.0)
 
 
 def right_half(mask: np.ndarray, axis: float) -> Half | None:

@@ -15,10 +15,13 @@ from scipy import ndimage
 
 from .background import Background, lab_of, model_background
 from .edge import clean_edge, soften
+from .outline import holes_of
 from .worn import find_wearer, split_at_waist
 
 WORK_SIDE = 448
 """Longer side, in pixels, at which the guesses are made; the edge is then refined at full size."""
+
+_CELLS = 12  # a side of the cube into which the colours of Lab space are sorted
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,7 @@ def _fullest(scored: list[_Guess], lab: np.ndarray, codes: np.ndarray, backgroun
         # outside a studio a darker gain of the background's hue is a cast shadow
         shadow = np.mean(background.shadowless[gain] < 0.5 * background.distance[gain])
         # and a gain of colours the garment has not got is a hanger or a label
-        alien = not background.studio and float(np.sqrt(_histogram(codes, gain) * _histogram(codes, best.mask)).sum()) < 0.45
+        alien = not background.studio and _in_common(codes, gain, best.mask) < 0.45
         if not alien and (background.studio or shadow < 0.4) and _gain_is_sharp(lab, best.mask, other.mask):
             best = other
     return best
@@ -209,9 +212,8 @@ def _by_grabcut(rgb: np.ndarray, background: Background, share: float, *, closed
         odd_parts = cv2.morphologyEx((level > 0.45).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
         count, label, stats, _ = cv2.connectedComponentsWithStats(odd_parts)
         odd_parts = np.isin(label, [i for i in range(1, count) if stats[i, cv2.CC_STAT_AREA] > 0.001 * level.size])
-        whole = ndimage.binary_fill_holes(
-            cv2.morphologyEx(np.pad(odd_parts.astype(np.uint8), k), cv2.MORPH_CLOSE, disc)[k:-k, k:-k]
-        )
+        whole = cv2.morphologyEx(np.pad(odd_parts.astype(np.uint8), k), cv2.MORPH_CLOSE, disc)[k:-k, k:-k] > 0
+        whole |= holes_of(whole)
         seeds[:] = np.where(whole, cv2.GC_PR_FGD, cv2.GC_PR_BGD)
         seeds[cv2.erode(whole.astype(np.uint8), disc[::3, ::3]).astype(bool)] = cv2.GC_FGD
     seeds[rim] = cv2.GC_BGD
@@ -263,7 +265,7 @@ def _without_hooks(mask: np.ndarray) -> np.ndarray:
 
 def _settle_holes(mask: np.ndarray, background: Background) -> np.ndarray:
     """Holes filled, but for the ones that show plain background: the gap between legs or between sleeve and body."""
-    holes = ndimage.binary_fill_holes(mask) & ~mask
+    holes = holes_of(mask)
     if not holes.any():
         return mask
     out = mask | holes
@@ -337,31 +339,41 @@ def _apart(codes: np.ndarray, mask: np.ndarray) -> float:
     """0-1: how unlike the colours on both sides of the outline are, over a broad band; the median of eight stretches, so that a
     garment that is white in places on a white ground is not taken for a smaller one."""
     k = max(3, round(0.05 * max(mask.shape)))
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * k + 1, 2 * k + 1))
     solid = mask.astype(np.uint8)
-    ring = cv2.dilate(solid, disc).astype(bool) & ~mask
-    inner = mask & ~cv2.erode(solid, disc).astype(bool)
+    depth, away = (cv2.distanceTransform(x, cv2.DIST_L2, cv2.DIST_MASK_5) for x in (solid, 1 - solid))
+    inner, ring = mask & (depth <= k), ~mask & (away <= k)
     if not ring.any() or not inner.any():
         return 0.0
     ys, xs = np.nonzero(mask)
-    y, x = np.mgrid[0 : mask.shape[0], 0 : mask.shape[1]]
-    sector = ((np.arctan2(y - ys.mean(), x - xs.mean()) + np.pi) / (2 * np.pi) * 8).astype(int).clip(0, 7)
-    values = []
-    for i in range(8):
-        a, b = inner & (sector == i), ring & (sector == i)
-        if a.sum() > 20 and b.sum() > 20:
-            values.append(1 - np.sqrt(_histogram(codes, a) * _histogram(codes, b)).sum())
-    return float(np.median(values)) if values else 0.0
+    middle = ys.mean(), xs.mean()
+    inside, outside = (_histograms(codes, band, _stretch(band, middle), 8) for band in (inner, ring))
+    fine = (inside[0] > 20) & (outside[0] > 20)
+    values = 1 - np.sqrt(inside[1] * outside[1]).sum(1)
+    return float(np.median(values[fine])) if fine.any() else 0.0
+
+
+def _stretch(band: np.ndarray, middle: tuple[float, float]) -> np.ndarray:
+    """[n] in which eighth of the full turn about `middle` (y, x) each pixel of the `band` lies."""
+    y, x = np.nonzero(band)
+    return ((np.arctan2(y - middle[0], x - middle[1]) + np.pi) / (2 * np.pi) * 8).astype(int).clip(0, 7)
 
 
 def _colour_codes(lab: np.ndarray) -> np.ndarray:
-    """[H, W] the number of each pixel's cell among 12 x 12 x 12 of Lab space."""
-    scaled = (lab - (0, -70, -70)) / (100, 150, 150) * 12
-    cell = np.clip(scaled.astype(np.int32), 0, 11)
-    return (cell[..., 0] * 12 + cell[..., 1]) * 12 + cell[..., 2]
+    """[H, W] the number of each pixel's cell among _CELLS x _CELLS x _CELLS of Lab space."""
+    scaled = (lab - (0, -70, -70)) / (100, 150, 150) * _CELLS
+    cell = np.clip(scaled.astype(np.int32), 0, _CELLS - 1)
+    return (cell[..., 0] * _CELLS + cell[..., 1]) * _CELLS + cell[..., 2]
 
 
-def _histogram(codes: np.ndarray, where: np.ndarray) -> np.ndarray:
-    count = np.bincount(codes[where], minlength=1728).reshape(12, 12, 12).astype(np.float32)
-    soft = ndimage.gaussian_filter(count, 0.6, truncate=2.0)
-    return soft / max(soft.sum(), 1e-6)
+def _in_common(codes: np.ndarray, one: np.ndarray, other: np.ndarray) -> float:
+    """0-1: how like the colours of two masks are."""
+    a, b = (_histograms(codes, where, np.zeros(int(where.sum()), int), 1)[1] for where in (one, other))
+    return float(np.sqrt(a * b).sum())
+
+
+def _histograms(codes: np.ndarray, where: np.ndarray, group: np.ndarray, groups: int) -> tuple[np.ndarray, np.ndarray]:
+    """(pixels [groups], smoothed shares of their colours [groups, cells]) of the pixels at `where`, each of which belongs to one
+    `group` [n]."""
+    count = np.bincount(group * _CELLS**3 + codes[where], minlength=groups * _CELLS**3).reshape(groups, *(_CELLS,) * 3)
+    soft = ndimage.gaussian_filter(count.astype(np.float32), (0, 0.6, 0.6, 0.6), truncate=2.0).reshape(groups, -1)
+    return count.sum((1, 2, 3)), soft / np.maximum(soft.sum(1, keepdims=True), 1e-6)
