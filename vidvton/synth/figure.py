@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -249,6 +250,16 @@ def _looseness(spec: GarmentSpec, p: Tensor, at) -> Tensor:
     return flap + roomy * 0.4 * (at.along_arm / 0.5).clamp(0, 1) * at.arm
 
 
+@lru_cache(maxsize=2)
+def _person(look: Look, voxel: float) -> tuple[Anatomy, tuple[Figure, ...]]:
+    """Skin, shoes and hair, before anything is worn; kept, because a clip's variants show the same person in other garments."""
+    a = anatomy(look.body)
+    pieces = [_skin(a, look, voxel), _shoes(a, look, voxel)]
+    if look.hair_style != "bald":
+        pieces.append(_hair(a, look, voxel))
+    return a, tuple(pieces)
+
+
 @dataclass(frozen=True)
 class Dressed:
     """A person in their garments: the `figure`, the `body`, and each garment's `patterns` in layer order with the flat rectangle
@@ -264,11 +275,9 @@ class Dressed:
 def dress(look: Look, garments: tuple[GarmentSpec, ...], *, voxel: float = 0.015) -> Dressed:
     """Builds a figure wearing `garments`, from the skin outward, triangles about `voxel` metres wide; what is well under
     cloth is left out."""
-    a = anatomy(look.body)
+    a, bare = _person(look, voxel)
     patterns = tuple(cut_for(spec, a) for spec in garments)
-    pieces = [_skin(a, look, voxel), _shoes(a, look, voxel)]
-    if look.hair_style != "bald":
-        pieces.append(_hair(a, look, voxel))
+    pieces = list(bare)
     clothes = [garment_figure(g, GARMENT + i, voxel) for i, g in enumerate(patterns)]
     extents = tuple(flat_bounds(g, f.points, f.keep) for g, f in zip(patterns, clothes))
     pieces += clothes
