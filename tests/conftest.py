@@ -1,9 +1,36 @@
 """One thread a process: the suite runs in two processes on two cores, in which threads of both would wait for one another; and
-training is exact to the bit only for an equal number of threads."""
+training is exact to the bit only for an equal number of threads. And each keeps a server of ready processes."""
 
 from __future__ import annotations
 
 import os
 
+import pytest
+import ready
+
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(name, "1")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    if not session.config.getoption("collectonly") and not getattr(session.config.option, "numprocesses", None):
+        ready.serve()
+
+
+LONGEST = (
+    "prepare_garment",
+    "studio_sets",
+    "bench_suite",
+    "end_to_end",
+    "readme",
+    "exactness",
+    "video",
+    "diffusion_engine",
+    "track_people",
+)
+"""Files of tests that take longest, which begin first, lest one of them is all that is left in the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    order = {f"test_{name}.py": i for i, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))

@@ -9,19 +9,19 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
+import ready
 
 sys.path.insert(0, str(Path(__file__).parent / "render"))
-from tinting import make_clip, make_engine, make_skirt  # noqa: E402
+from tinting import make_clip, make_engine, make_skirt, use_tint  # noqa: E402
 
 from vidvton import __version__
 from vidvton.cli import explain, main
 from vidvton.config import read_config
 from vidvton.render.settings import RenderSettings
-
-PROGRAM = Path(__file__).parent / "render" / "tinting.py"
 
 
 @pytest.fixture
@@ -277,24 +277,29 @@ def test_no_permission_is_one_sentence(desk, tiny_disk, capsys):
     assert "cannot be written" in err and len(err.splitlines()) == 1, err
 
 
+def tint_and_heed(number: int) -> None:
+    signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.default_int_handler)
+    use_tint()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupting_is_one_line_and_keeps_the_work(tmp_path, number):
     make_clip(tmp_path / "clip.mkv", 200)
     make_skirt(tmp_path / "skirt.png")
-    command = [sys.executable, str(PROGRAM), *RENDER]
-    slow = {**os.environ, "TINT_SLEEP": "0.05"}
-    child = subprocess.Popen(
-        command, cwd=tmp_path, env=slow, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # in a shell's background job it would be ignored
-    )  # fmt: skip
-    first = child.stderr.readline()
+    out, err = tmp_path / "out.txt", tmp_path / "err.txt"
+    child = ready.start(
+        RENDER, tmp_path, out=out, err=err, before=partial(tint_and_heed, number), environment={"TINT_SLEEP": "0.05"}
+    )
+    while child.is_alive() and not err.stat().st_size:
+        time.sleep(0.01)
     time.sleep(0.3)
-    child.send_signal(number)
-    out, err = child.communicate(timeout=30)
-    assert child.returncode == 130 and "analyse" in first and out == ""
-    assert "Traceback" not in err
-    assert [line for line in err.splitlines() if "stopped" in line] == [err.splitlines()[-1]]
-    assert ".out.mkv.work" in err and "same command" in err
+    os.kill(child.pid, number)
+    child.join(30)
+    said = err.read_text()
+    assert child.exitcode == 130 and "analyse" in said.splitlines()[0] and out.read_text() == ""
+    assert "Traceback" not in said
+    assert [line for line in said.splitlines() if "stopped" in line] == [said.splitlines()[-1]]
+    assert ".out.mkv.work" in said and "same command" in said
     assert (tmp_path / ".out.mkv.work").is_dir() and not (tmp_path / "out.mkv").exists()
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import ready
 from film_maker import make_film, sound_of, times_of
 from garment_drawings import top
 from scripted_people import hopper
@@ -33,7 +34,7 @@ def pan(number: int, width: int, height: int) -> np.ndarray:
 
 
 def vidvton(*arguments: object) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-m", "vidvton", *map(str, arguments)], capture_output=True, text=True, timeout=200)
+    return ready.run([str(a) for a in arguments], Path.cwd())
 
 
 def pictures(path: Path) -> np.ndarray:

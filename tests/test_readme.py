@@ -11,12 +11,12 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import ready
 
 sys.path.insert(0, str(Path(__file__).parent / "render"))
 from tinting import make_clip, make_skirt  # noqa: E402
@@ -121,9 +121,7 @@ def test_every_command_of_the_readme_runs(command, desk):
     if name not in ("vidvton", "tools/vidvton"):
         assert os.access(ROOT / name, os.X_OK), f"README calls {name}, which is not there or not executable"
         return
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    program = [sys.executable, "-m", "vidvton", *arguments]
-    done = subprocess.run(program, cwd=desk, env=environment, capture_output=True, text=True)
+    done = ready.run(arguments, desk)
     assert done.returncode == 0, done.stderr
     for flag in ("-o", "--output"):
         if flag in arguments and not {"--dry-run", "--preview"} & set(arguments):

@@ -6,9 +6,11 @@ import ctypes
 import multiprocessing
 import os
 import signal
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from multiprocessing.util import Finalize
 from typing import TypeVar
 
 Task, Result = TypeVar("Task"), TypeVar("Result")
@@ -31,7 +33,14 @@ def fork_workers(count: int, context: object = None) -> Executor:
     pool = ProcessPoolExecutor(count, mp_context=fork, initializer=_settle_in, initargs=(os.getpid(), context))
     for job in [pool.submit(os.getpid) for _ in range(count)]:
         job.result()
+    # A process that `multiprocessing` itself started waits at its end for its children first, which would wait for work for ever.
+    Finalize(pool, _close, (weakref.ref(pool),), exitpriority=10)
     return pool
+
+
+def _close(pool: weakref.ref[ProcessPoolExecutor]) -> None:
+    if (still := pool()) is not None:
+        still.shutdown(cancel_futures=True)
 
 
 _context: object = None  # set once in a worker process, never here

@@ -6,13 +6,12 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+import ready
 import torch
 import yaml
 from moving_clips import BLUE, frames_at, moments, write_film
@@ -120,13 +119,13 @@ def test_other_settings_are_measured_anew(clips, tmp_path):
 
 def test_killed_and_started_again_it_goes_on_and_finds_the_same(clips, tmp_path):
     config = write(tmp_path / "suite.yaml", suite_of(clips, workers=1))
-    command = [sys.executable, "-m", "vidvton", "bench", "run", str(config), "-q", "-o"]
-    run = subprocess.Popen([*command, str(tmp_path / "killed")], cwd=ROOT)
+    command = ["bench", "run", str(config), "-q", "-o", str(tmp_path / "killed")]
+    run = ready.start(command, ROOT, out=tmp_path / "out.txt", err=tmp_path / "err.txt")
     end = time.monotonic() + 60
     while not (tmp_path / "killed" / "jobs" / "c0__steady.json").exists() and time.monotonic() < end:
         time.sleep(0.02)
-    run.send_signal(signal.SIGKILL)
-    run.wait()
+    run.kill()
+    run.join()
     done = {p: p.stat().st_mtime_ns for p in (tmp_path / "killed" / "jobs").glob("*.json")}
     assert done and not (tmp_path / "killed" / "result.json").exists()
     for out in ("killed", "whole"):

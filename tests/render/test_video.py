@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import random
-import subprocess
-import sys
+import shutil
+import signal
 import time
 from contextlib import closing
 from fractions import Fraction
@@ -16,8 +15,9 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import ready
 import torch
-from tinting import SIZE, TintEngine, frames_of, make_clip, make_skirt, moving_picture, times_of, tint
+from tinting import SIZE, TintEngine, frames_of, make_clip, make_skirt, moving_picture, times_of, tint, use_tint
 
 from vidvton.errors import VidvtonError
 from vidvton.frames import from_arrays
@@ -29,8 +29,6 @@ from vidvton.render.resume import Grid, open_work
 from vidvton.render.settings import RenderSettings, VideoSettings
 from vidvton.render.video import cut_at_grid, render_clip
 from vidvton.values import Clip
-
-PROGRAM = Path(__file__).with_name("tinting.py")
 
 
 def settings(segment: int = 8, codec: str = "ffv1") -> RenderSettings:
@@ -182,23 +180,25 @@ def test_killed_at_any_moment_the_same_command_yields_the_same_frames(tmp_path):
     clip = make_clip(tmp_path / "clip.mkv", 60)
     make_skirt(tmp_path / "skirt.png")
     (tmp_path / "fast.yaml").write_text("video: {segment: 8, codec: ffv1}\n")
-    command = [sys.executable, str(PROGRAM), "render", "clip.mkv", "-g", "skirt.png", "-o", "out.mkv", "--category", "lower"]
-    command += ["--config", "fast.yaml", "--json"]
-    environment = {**os.environ, "TINT_SLEEP": "0.02"}
-    dice, marks = random.Random(4), []
-    for _ in range(3):
-        child = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
-        child.stderr.readline()  # the first sign of work: imports are over
+    command = ["render", "clip.mkv", "-g", "skirt.png", "-o", "out.mkv", "--category", "lower", "--config", "fast.yaml", "--json"]
+    dice, marks, said = random.Random(4), [], tmp_path / "said"
+    said.mkdir()
+    for turn in range(3):
+        err = said / f"{turn}.err"
+        child = ready.start(command, tmp_path, out=said / "out", err=err, before=use_tint, environment={"TINT_SLEEP": "0.02"})
+        while child.is_alive() and not err.stat().st_size:  # the first sign of work
+            time.sleep(0.01)
         time.sleep(dice.uniform(0.0, 0.9))
         child.kill()
-        child.communicate()
+        child.join()
+        assert child.exitcode == -signal.SIGKILL
         segments = tmp_path / ".out.mkv.work" / "segments"
         marks.append(len(list(segments.glob("*.json"))) if segments.is_dir() else 0)
     assert marks == sorted(marks)
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    shutil.rmtree(said)
+    done = ready.run(command, tmp_path, before=use_tint)
     assert done.returncode == 0, done.stderr
-    out = done.stdout
-    report = json.loads(out)
+    report = json.loads(done.stdout)
     assert report["frames"] == 60
     assert np.array_equal(frames_of(tmp_path / "out.mkv"), tinted(clip))
     assert left_in(tmp_path) == []
@@ -313,9 +313,8 @@ def test_memory_does_not_grow_with_the_clip(tmp_path):
     peaks = []
     for frames in (20, 160):
         make_clip(tmp_path / f"{frames}.mkv", frames, (240, 320))
-        command = [sys.executable, str(PROGRAM), "render", f"{frames}.mkv", "-g", "skirt.png", "-o", f"o{frames}.mkv"]
-        command += ["--category", "lower", "--codec", "ffv1", "--json", "-q"]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        command = ["render", f"{frames}.mkv", "-g", "skirt.png", "-o", f"o{frames}.mkv", "--category", "lower"]
+        done = ready.run([*command, "--codec", "ffv1", "--json", "-q"], tmp_path, before=use_tint)
         assert done.returncode == 0, done.stderr
         peaks.append(json.loads(done.stdout)["peak_memory_mib"])
     assert peaks[1] - peaks[0] < 18  # 140 more frames are 31 MiB

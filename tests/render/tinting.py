@@ -1,14 +1,13 @@
 """A small real engine for the tests of the shell, the pictures and clips they need, and `vidvton` with that engine as a program.
 
-The engine tints a rectangle by an amount that depends on the frame's index alone. As a program (`python tinting.py render ...`)
-it is the whole command line, slowed by TINT_SLEEP seconds a frame, so that it can be killed.
+The engine tints a rectangle by an amount that depends on the frame's index alone, slowed by TINT_SLEEP seconds a frame, so that
+it can be killed. It is the whole command line's engine in a process that calls `use_tint` first.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from fractions import Fraction
 from pathlib import Path
@@ -103,6 +102,13 @@ def make_engine(plan, work):
     return TintEngine(plan.request.source, plan.garments, work)
 
 
+def use_tint() -> None:
+    """From now on every render of this process tints."""
+    import vidvton.render.engines
+
+    vidvton.render.engines.make_engine = make_engine
+
+
 def moving_picture(index: int, size: tuple[int, int] = SIZE) -> np.ndarray:
     """[H, W, 3] uint8, smooth and different for every index."""
     y, x = np.mgrid[: size[0], : size[1]]
@@ -150,12 +156,3 @@ def frames_of(path: Path) -> np.ndarray:
 
 def times_of(path: Path) -> list[float]:
     return [float(p * clip.time_base) for clip in open_clip(path).clips(16) for p in clip.pts.tolist()]
-
-
-if __name__ == "__main__":
-    import vidvton.render.engines
-
-    vidvton.render.engines.make_engine = make_engine
-    from vidvton.cli import main
-
-    sys.exit(main())

@@ -69,6 +69,7 @@ def _bytes(home):
     }
 
 
+@pytest.mark.slow
 def test_one_clip_alone_has_the_same_bytes(out, tmp_path):
     (tmp_path / "clips").mkdir()
     make_one(tmp_path, PLAN, 1)
