@@ -346,3 +346,38 @@ def test_what_is_seen_of_an_arm_is_skin_beside_long_legs_and_a_button_is_not(cel
     soft[SKIN_CELLS][tuple(arm.T)] = 1
     loose = dict(loose_pieces(soft, zones, head=True)).get(SKIN_CELLS, np.zeros(zones.v.shape, bool))
     assert loose[tuple(arm.T)].mean() == (0 if held else 1)
+
+
+def test_high_trousers_beside_an_arm_in_profile_are_no_top():
+    """In profile the pose model lays the far arm over the belly: what is highest of the trousers there, and lit otherwise than
+    the rest, is theirs by its colours."""
+    frames, pose, silhouettes, labels = clip(6, long_sleeve=True, top=(30, 28, 30))
+    unit, belly = 78.0, np.zeros(labels.shape, bool)
+    keypoints = pose.keypoints.clone()
+    for t in range(len(frames)):
+        neck = (keypoints[t, 11, :2] + keypoints[t, 12, :2]) / 2
+        rows = np.arange(labels.shape[1])[:, None]
+        belly[t] = (labels[t] == LABEL["upper"]) & (rows > float(neck[1]) + 0.55 * unit)
+        belly[t, :, : int(neck[0] - 0.3 * unit)] = belly[t, :, int(neck[0] + 0.3 * unit) :] = False
+        for j, place in ((13, (0.2, 0.5)), (15, (0.22, 0.95)), (17, (0.22, 1.05)), (19, (0.22, 1.05)), (21, (0.22, 1.05))):
+            keypoints[t, j, :2] = neck + unit * torch.tensor(place)
+    shade = 1 + 0.4 * np.sin(np.arange(labels.shape[2]) / 2.5) + 0.4 * belly  # folds, and light from above
+    cloth = belly | (labels == LABEL["pants"])
+    for c, value in enumerate((50, 80, 140)):
+        frames[:, c][torch.from_numpy(cloth)] = torch.from_numpy((value * shade).clip(0, 255).astype(np.uint8)[cloth])
+    pose = track(keypoints.numpy())
+    found = parse_frames(frames, pose, silhouettes, learn_appearance(frames, pose, silhouettes)).numpy()
+    assert (found[belly] == LABEL["pants"]).mean() > 0.9
+
+
+@pytest.mark.parametrize("cells, held", [(6, False), (30, True)])
+def test_what_is_seen_of_a_far_sleeve_is_the_tops_and_a_fold_of_its_colour_is_not(cells, held):
+    body = body_of(joints(78.0, (120, 70)), 0.0, np.array([60.0, 10, 180, 300]))
+    zones = zones_of(body, grid((320, 240), 4))
+    soft = np.zeros((SURFACES, *zones.v.shape), np.float32)
+    soft[UPPER] = (zones.torso > 0.5) & (zones.lat < 0.85)
+    arm = np.argwhere((zones.arm[0] > 0.6) & (zones.v > 0.45) & (zones.lat > 1.0))[:cells]
+    soft[UPPER][tuple(arm.T)] = 1
+    assert len(arm) == cells
+    loose = dict(loose_pieces(soft, zones, head=True)).get(UPPER, np.zeros(zones.v.shape, bool))
+    assert loose[tuple(arm.T)].mean() == (0 if held else 1)

@@ -42,6 +42,10 @@ _ROUNDS = 4
 _COLOURED = 0.1  # share of a face that has skin's colours, below which it is not to be known by them
 _BARE = 0.88  # overlap of the chest's colours with the skin's: a beige jumper reaches 0.84
 _LONG = 0.55  # overlap of chest and hips from which a top that leaves the picture is one: light falls off downwards
+_BREAST = 0.4  # station of the trunk down to which no trousers reach
+_SHADES = (2.0, 1.2, 1.2)  # bins (of lightness, a, b) over which colours are shades of one
+_ALIKE, _UNLIKE = 0.65, 0.4  # overlap of two garments' colours from which place must tell them apart; how far below colours do
+_RARE = 1.0  # density from which a colour counts as seen
 _STRAY = 0.5  # how probable one garment is, against the other, where the other one usually is
 
 
@@ -121,8 +125,9 @@ def _sample(picture: np.ndarray, mask: np.ndarray, pose: PoseTrack, index: int) 
     return _Sample(bins_of(small), person, zones_of(body, cells), body, cells)
 
 
-def _seeds(samples: list[_Sample], size: tuple[int, int]) -> dict[int, np.ndarray]:
-    """Densities of the surfaces from the places where each is almost certain."""
+def _seeds(samples: list[_Sample], size: tuple[int, int]) -> tuple[dict[int, np.ndarray], np.ndarray]:
+    """(densities of the surfaces from the places where each is almost certain; [bins] 0-1 how far a colour may be the upper
+    garment's, by the breast and the legs: in profile arms and waist lie before one another)."""
     skin, flat = skin_in_general(), np.ones(SIDE**3, np.float32)
     models = {BACKGROUND: _count(samples, [(s.person < 0.05).astype(np.float32) for s in samples], flat, 10), THING: flat}
     weights, faces = [], []
@@ -179,7 +184,8 @@ def _seeds(samples: list[_Sample], size: tuple[int, int]) -> dict[int, np.ndarra
     crown = [w * (general + (1 - general) * np.minimum(hair[s.bins], 1)) for w, s in zip(without_skin(crowns, 0.03), samples)]
     models[HAIR] = _count(samples, crown, hair, 20)
     models[THING] = _count(samples, _beside(samples, models), flat, 30)
-    return models
+    breast = _count(samples, [w * (s.zones.v < _BREAST) for w, s in zip(upper, samples)], flat, 40)
+    return models, _own_colours(breast, models[LOWER])
 
 
 def _beside(samples: list[_Sample], models: dict[int, np.ndarray]) -> list[np.ndarray]:
@@ -207,7 +213,7 @@ def _count(samples: list[_Sample], weights: list[np.ndarray], prior: np.ndarray,
 
 
 def _settle(samples: list[_Sample], size: tuple[int, int]) -> Appearance:
-    models = _seeds(samples, size)
+    models, own = _seeds(samples, size)
     bare = _is_bare(models)
     places = places_in_general()
     zones, bodies = [s.zones for s in samples], [s.body for s in samples]
@@ -225,12 +231,12 @@ def _settle(samples: list[_Sample], size: tuple[int, int]) -> Appearance:
                 post[c][loose] *= 0.02
             posteriors.append(post / post.sum(axis=0))
         places = relearn(zones, bodies, posteriors, trust=0.25)
-        models = _recolour(samples, posteriors, models)
+        models = _recolour(samples, posteriors, models, own)
     if long_top:
         models[LOWER] = np.full(SIDE**3, 1e-3, np.float32)
-    colours = _table(models, 0.0 if long_top else min(1.0, alike / 0.65) ** 3)
+    colours = _table(models, 0.0 if long_top else min(1.0, alike / _ALIKE) ** 3)
     dress, skirt, waist = _lower_facts(samples, posteriors, models, places)
-    places = _open_border(places, 0.0 if long_top else 1 - min(1.0, alike / 0.65))
+    places = _open_border(places, 0.0 if long_top else 1 - min(1.0, alike / _ALIKE))
     return Appearance(colours, places, _reach(places.arm, UPPER), _reach(places.leg, LOWER), waist, dress, skirt, bare, head)
 
 
@@ -273,9 +279,19 @@ def _one_long_top(samples: list[_Sample], models: dict[int, np.ndarray]) -> bool
     return float(np.median(seen)) < 0.15 and overlap(models[UPPER], models[LOWER]) > _LONG
 
 
-def _recolour(samples: list[_Sample], posteriors: list[np.ndarray], before: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
+def _own_colours(upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
+    """[bins] 0-1 how far a colour may be the upper garment's: little where the density `lower` has it and `upper` has not. What
+    neither has may be either's; garments that look alike have all in common."""
+    apart = min(max(_ALIKE - overlap(upper, lower), 0.0) / _UNLIKE, 1.0)
+    upper, lower = (gaussian_filter(d.reshape(SIDE, SIDE, SIDE), _SHADES, mode="nearest").ravel() + _RARE for d in (upper, lower))
+    return 1 - apart * np.maximum(1 - 2 * upper / (upper + lower), 0)
+
+
+def _recolour(
+    samples: list[_Sample], posteriors: list[np.ndarray], before: dict[int, np.ndarray], own: np.ndarray
+) -> dict[int, np.ndarray]:
     """The colour models again, each from the pixels that are it and lie where it may lie (a model must not creep into its
-    neighbour)."""
+    neighbour), the upper garment's from colours that may be its `own`."""
     bins = np.concatenate([s.bins.ravel() for s in samples])
     sure = np.concatenate([(s.person > 0.6).ravel() for s in samples])
     limbs, crown = [], []
@@ -294,6 +310,8 @@ def _recolour(samples: list[_Sample], posteriors: list[np.ndarray], before: dict
         weight = np.where(post[c] > 0.4, post[c], 0) * sure
         if c in allowed:
             weight = weight * allowed[c]
+        if c == UPPER:
+            weight = weight * own[bins]
         prior, mass = priors.get(c, (np.ones(SIDE**3, np.float32), 20.0))
         fresh = density(bins, weight, prior=prior, prior_mass=mass)
         out[c] = 0.3 * before[c] + 0.7 * fresh

@@ -19,6 +19,7 @@ _UNSEEN, _WELL = 0.05, 0.3  # share of the place of a limb seen most, up to whic
 _TOP = 0.22, 0.35  # torso lengths from the top to the face where it begins to be, and is, in the picture
 _HEAD = np.float32(0.97)  # how much less a garment is probable on a head
 _LONE, _PART = 6, 0.04  # cells of a piece of skin that may stand alone on neck and face; share of an arm likewise
+_SLEEVE, _BESIDE = 0.05, 0.8  # share of an arm from which a piece of the top on it, beside the trunk (half widths), is a sleeve
 _SHOULDERS = 0.1  # station of the trunk that a picture must reach for a garment to have to hang together with it
 _CARRIED = 0.25  # how probable a thing, or a cloak, is below a hand and off the trunk, against a body part's one
 
@@ -239,6 +240,8 @@ def loose_pieces(soft: np.ndarray, zones: Zones, *, head: bool) -> list[tuple[in
     # A neck is small beside long bare legs, and so is what is seen of an arm; a button on a sleeve is smaller.
     alone = {SKIN: [(np.maximum(zones.face, zones.nape), _LONE)]}
     alone[SKIN] += [(limb, max(2 * _LONE, _PART * (limb > 0.5).sum())) for limb in map(np.maximum, zones.arm, zones.hand)]
+    sleeves = [np.maximum(zones.arm[s], zones.hand[s]) * (zones.lat > _BESIDE) for s in (0, 1)]
+    alone[UPPER] = [(sleeve, max(2 * _LONE, _SLEEVE * (arm > 0.5).sum())) for sleeve, arm in zip(sleeves, zones.arm)]
     if zones.v.max() < _SHOULDERS:
         roots = tuple(part for part in roots if part[0] != UPPER)  # of a head alone in the picture the trunk is below it
     found = ((c, _unrooted(soft[c], root, parting.get(c), alone.get(c, ()))) for c, root in roots)
