@@ -34,16 +34,22 @@ def tee() -> Garment:
     return Garment(from_arrays(picture), alpha, torch.from_numpy(parts), "upper", torch.tensor(rows), Layout("short"), fabric)
 
 
-def trousers() -> Garment:
-    """Flat long trousers."""
+def trousers(flare: int = 0) -> Garment:
+    """Flat long trousers, each leg at its hem `flare` (0 to 40) pixels wider than straight."""
     parts = np.zeros((300, 200), np.uint8)
     parts[10:290, 40:100], parts[10:290, 100:160] = Part.RIGHT_LEG, Part.LEFT_LEG
+    if flare:
+        for part, edge, out in ((Part.RIGHT_LEG, 40, -flare), (Part.LEFT_LEG, 159, flare)):
+            cv2.fillPoly(parts, [np.array([[edge, 70], [edge, 289], [edge + out, 289]])], int(part))
     parts[100:290, 90:110] = 0
     where = {"waist_left": (160, 10), "waist_centre": (100, 10), "waist_right": (40, 10), "hip_left": (160, 70),
              "hip_right": (40, 70), "crotch": (100, 100), "knee_outer_left": (160, 190), "knee_inner_left": (110, 190),
              "knee_outer_right": (40, 190), "knee_inner_right": (90, 190), "hem_outer_left": (160, 290),
              "hem_inner_left": (110, 290), "hem_outer_right": (40, 290), "hem_inner_right": (90, 290),
              "hem_centre": (100, 290)}  # fmt: skip
+    for side, out in (("left", flare), ("right", -flare)):
+        for name, share in ((f"knee_outer_{side}", 0.55), (f"hem_outer_{side}", 1.0)):
+            where[name] = (where[name][0] + out * share, where[name][1])
     marks = torch.tensor([(*where[name], 1.0) for name in LANDMARKS["lower"]])
     alpha = torch.from_numpy((parts > 0).astype(np.float32))
     picture = from_arrays(np.full((300, 200, 3), (90, 80, 50), np.uint8))

@@ -26,6 +26,8 @@ RAISED = (-0.4, 0.0, 0.3), (0.2, 0.12, 0.0)  # torso lengths an elbow is below i
 SHOULDER = 0.3  # column station from which on a raised arm moves nothing
 TAPER = 0.6  # limb stations past the old sleeve's end over which a longer one narrows to the arm
 LONGER = 0.25, 0.6  # limb stations past the old cuff from which the old sleeve says less of the new one's width, and nothing
+ROOMY, WIDEST = 2.0, 0.42  # how much wider than the leg in it trousers may be; half their width at most, in torso lengths
+ABOVE = 0.1  # limb stations above an old hem or cuff at which its width is read
 UNSEEN = 0.4  # usual score of an elbow or wrist under which an arm is hardly seen
 FOLDED = 40.0  # times the say of a forearm against the upper arm it is folded over
 ASPECT = 0.35  # half a panel's width against a station, for the spline's own plane
@@ -235,7 +237,7 @@ def _sleeve_width(panel, controls, seen, average, cuff, *, outer):
     from the one to the other: cloth has no steps."""
     cut = 0.8 * np.interp(controls, panel.stations, panel.half_widths)
     clothed = np.clip((cuff + TAPER - controls) / TAPER, 0, 1) if outer and np.isfinite(cuff) else np.zeros(len(controls))
-    old = np.interp(np.minimum(controls, cuff - 0.1), controls, seen) if clothed.any() else seen
+    old = np.interp(np.minimum(controls, cuff - ABOVE), controls, seen) if clothed.any() else seen
     clothed = clothed * np.clip(1 - (panel.hem - cuff - LONGER[0]) / (LONGER[1] - LONGER[0]), 0, 1) if clothed.any() else clothed
     least = _mixed(1.06 * np.minimum(seen, 1.15 * average), np.minimum(old, 2.0 * average), clothed)
     return np.clip(cut, least, least * _mixed(1.4, 1.12, clothed))
@@ -268,6 +270,17 @@ def _limb(points, joints, edges, offsets, controls):
     return base, normal, widths
 
 
+def _level_hem(controls: np.ndarray, seen: np.ndarray, old: float, new: float) -> np.ndarray:
+    """Half-widths [C, 2] of a leg as they are `seen`, but past the station `old` of the old hem as wide as just above it, and
+    narrowing slowly: cloth has no steps. Of a leg whose `new` hem is much lower the old one says nothing there."""
+    share = np.clip(1 - (new - old - LONGER[0]) / (LONGER[1] - LONGER[0]), 0, 1)
+    if not share > 0:  # no old hem, too
+        return seen
+    share = share * np.clip((old + TAPER - controls) / TAPER, 0, 1)[:, None]
+    kept = np.stack([np.interp(np.minimum(controls, old - ABOVE), controls, side) for side in seen.T], -1)
+    return _mixed(seen, np.maximum(seen, kept), share)
+
+
 def _leg_edges(panel, controls, column, points, body, yaw, t):
     is_left = panel.part == Part.LEFT_LEG
     index = 0 if is_left else 1
@@ -277,9 +290,11 @@ def _leg_edges(panel, controls, column, points, body, yaw, t):
     if panel.is_bare:
         bare = across * (np.interp(np.clip(controls, 0, 2), LIMB, body.bare_leg) * unit)[:, None]
         return centres - bare, centres + bare
-    lower = [centres + across * (sign * np.clip(np.maximum(widths[:, k], np.minimum(cut, 2.0 * widths[:, k])), 0, 0.42) *
-    unit)[:, None]
-             for k, sign in ((0, -1.0), (1, 1.0))]  # fmt: skip
+    widths = _level_hem(controls, widths, body.trouser_hems[index], panel.hem)
+    knee = np.stack([np.interp(np.minimum(controls, 1.0), controls, side) for side in widths.T], -1)
+    room = ROOMY * np.maximum(widths, knee)  # cloth falls from the knee: a wide leg is as wide at the ankle
+    half = np.clip(np.maximum(widths, np.minimum(cut[:, None], room)), 0, WIDEST)
+    lower = [centres + across * (sign * half[:, k] * unit)[:, None] for k, sign in ((0, -1.0), (1, 1.0))]
     # Above the crotch the two legs share the column; the seam between them turns with the body.
     waist = 1.0 + panel.stations[0] * THIGH + body.waists[t]
     height = np.interp(

@@ -1,0 +1,58 @@
+"""The ends of trousers on a drawn person: as wide as cloth falls, whatever the old ones looked like."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from drawn_wear import scene, trousers
+
+from vidvton.warp.body import LIMB, BodyMeasure, measure_frame
+from vidvton.warp.fit import fit_panels
+from vidvton.warp.panels import panels_for
+from vidvton.warp.solve import solve_body
+
+
+@pytest.fixture(scope="module")
+def standing():
+    _, labels, points = scene()
+    measure = BodyMeasure.stack([measure_frame(p, m, True) for p, m in zip(points, labels)])
+    return points, solve_body(measure, points, np.zeros(len(points)))
+
+
+def with_legs(body, hem: float, half: dict[float, float]):
+    """`body` in trousers down to `hem`, whose legs are seen to be `half` torso lengths to either side at these leg stations."""
+    widths = np.interp(LIMB, list(half), list(half.values()))
+    legs = np.stack([-widths, widths], -1)[None, None].repeat(len(body.legs), 0).repeat(2, 1)
+    return replace(body, legs=legs, trouser_hems=np.array([hem, hem]))
+
+
+def half_widths(garment, body, points, stations) -> np.ndarray:
+    """[n] torso lengths, of the left leg."""
+    panels = panels_for(garment, body)
+    leg = fit_panels(panels, body, points, np.zeros((len(points), 33)), np.zeros(len(points)))[0]
+    ends = leg.points[2]
+    wide = np.linalg.norm(ends[:, 2] - ends[:, 0], axis=-1) / 2 / body.unit[2]
+    return np.interp(stations, leg.controls, wide), leg.panel.hem
+
+
+def test_a_hem_is_as_wide_as_the_leg_above_it_where_old_trousers_flare(standing):
+    points, body = standing
+    flared = with_legs(body, 1.7, {0: 0.17, 1: 0.12, 1.6: 0.22, 1.8: 0.08})
+    (above, at), hem = half_widths(trousers(), flared, points, [1.55, 1.68])
+    assert hem == pytest.approx(1.7, abs=0.05)
+    assert above > 0.18 and at > 0.92 * above
+
+
+def test_old_shorts_say_nothing_of_a_long_hem(standing):
+    points, body = standing
+    wide, slim = (with_legs(body, 0.6, {0: 0.17, 0.4: 0.17, 0.5: at_hem, 0.8: 0.12, 2: 0.08}) for at_hem in (0.3, 0.15))
+    ours, theirs = (half_widths(trousers(), worn, points, [0.9, 1.1, 1.6])[0] for worn in (wide, slim))
+    assert np.allclose(ours, theirs, atol=0.01)
+
+
+def test_wide_legs_stay_wide_over_thin_ankles(standing):
+    points, body = standing
+    thin = with_legs(body, 1.9, {0: 0.17, 1: 0.13, 1.7: 0.06, 2: 0.05})
+    (knee, ankle), _ = half_widths(trousers(flare=38), thin, points, [1.0, 1.8])
+    straight, _ = half_widths(trousers(), thin, points, [1.8])
+    assert ankle > knee and ankle > 1.5 * straight[0]
