@@ -4,11 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from drawn_wear import scene, trousers
+from drawn_person import LABEL
+from drawn_wear import SIZE, UNIT, scene, trousers
 
 from vidvton.warp.body import LIMB, BodyMeasure, measure_frame
 from vidvton.warp.fit import fit_panels
+from vidvton.warp.outfit import fit_outfit
 from vidvton.warp.panels import panels_for
+from vidvton.warp.shade import learn_albedo
 from vidvton.warp.solve import solve_body
 
 
@@ -56,3 +59,28 @@ def test_wide_legs_stay_wide_over_thin_ankles(standing):
     (knee, ankle), _ = half_widths(trousers(flare=38), thin, points, [1.0, 1.8])
     straight, _ = half_widths(trousers(), thin, points, [1.8])
     assert ankle > knee and ankle > 1.5 * straight[0]
+
+
+@pytest.mark.parametrize("beside", [0.14, 0.16, 0.18])
+def test_trousers_do_not_line_the_rim_of_a_skirt_they_replace(beside):
+    """A skirt down to the ankles, its sides `beside` torso lengths from the knees."""
+    frames, labels, points = scene(sway=0.0)
+    low, high = round(90 + 0.9 * UNIT), round(90 + 2.5 * UNIT)
+    left, right = (round(float(points[0, j, 0]) + sign * beside * UNIT) for j, sign in ((26, -1), (25, 1)))
+    labels[:, low:high, left:right] = LABEL["skirt"]
+    frames[:, low:high, left:right] = (60, 60, 65)
+    body = solve_body(
+        BodyMeasure.stack([measure_frame(p, m, True) for p, m in zip(points, labels)]), points, np.zeros(len(points))
+    )
+    still = np.zeros((len(points), 33)), np.zeros(len(points))
+    outfit = fit_outfit((trousers(),), body, learn_albedo(frames, labels), points, *still)
+    (drawn,) = outfit.draw(2, frames[2], labels[2], SIZE)
+    cloth = np.zeros(SIZE, np.float32)
+    for layer in drawn.layers:
+        (top, corner), (height, width) = layer.corner, layer.alpha.shape
+        part = cloth[top : top + height, corner : corner + width]
+        np.maximum(part, layer.alpha, out=part)
+    rows = slice(round(90 + 1.5 * UNIT), round(90 + 2.2 * UNIT))
+    assert cloth[rows, round(float(points[0, 25, 0]))].mean() > 0.9
+    for outward in (cloth[rows, left + 2 : left - 4 : -1], cloth[rows, right - 2 : right + 4]):
+        assert np.diff(outward.mean(0)).max() < 0.05, "beyond the legs' outline cloth ends"
