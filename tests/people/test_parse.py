@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from drawn_person import LABEL, SKIN, TOP, clip, iou, joints, track
+from drawn_person import LABEL, SKIN, TOP, TROUSERS, clip, iou, joints, track
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -381,3 +381,35 @@ def test_what_is_seen_of_a_far_sleeve_is_the_tops_and_a_fold_of_its_colour_is_no
     assert len(arm) == cells
     loose = dict(loose_pieces(soft, zones, head=True)).get(UPPER, np.zeros(zones.v.shape, bool))
     assert loose[tuple(arm.T)].mean() == (0 if held else 1)
+
+
+@pytest.mark.parametrize("cut", [0.42, 0.6])
+def test_a_dress_cut_off_below_the_breast_is_one(cut):
+    """What the picture does not show of a top tells nothing of its colours."""
+    frames, pose, silhouettes, labels = clip(6, skirt=True, top=TROUSERS)
+    row = int(66 + cut * 78)
+    keypoints = pose.keypoints.clone()
+    keypoints[..., 1] -= row
+    found = parse_frames(
+        frames[:, :, row:],
+        track(keypoints.numpy()),
+        silhouettes[:, row:],
+        learn_appearance(frames[:, :, row:], track(keypoints.numpy()), silhouettes[:, row:]),
+    ).numpy()
+    worn = np.isin(labels[:, row:], [LABEL["upper"], LABEL["skirt"]])
+    assert iou(found == LABEL["dress"], worn) > 0.9
+
+
+@pytest.mark.parametrize("part, ends", [("hand", (1.0, 1.3)), ("band", (0.8, 0.95))])
+def test_a_glove_of_the_tops_colour_is_no_sleeve(part, ends):
+    frames, pose, silhouettes, labels = clip(5, scale=2)
+    worn = np.zeros(labels.shape, np.uint8)
+    for t in range(len(frames)):
+        elbow, wrist = (pose.keypoints[t, j, :2].numpy() for j in (13, 15))
+        ends_at = (tuple(np.round(elbow + (wrist - elbow) * e).astype(int).tolist()) for e in ends)
+        cv2.line(worn[t], *ends_at, 1, 30)
+    worn = (worn > 0) & (labels == LABEL["left_arm"])
+    for c, value in enumerate(TOP):
+        frames[:, c][torch.from_numpy(worn)] = value
+    found = parse_frames(frames, pose, silhouettes, learn_appearance(frames, pose, silhouettes)).numpy()
+    assert worn.sum() > 2000 and (found[worn] == LABEL["upper"]).mean() < 0.2

@@ -13,7 +13,6 @@ from crowd import in_group, run_together
 def gloo(tmp_path):
     """`gloo(work, count, *arguments)` runs `work(rank, count, *arguments)` in `count` processes that can talk to each other."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torch", "torch.distributed", "torch.distributed.tensor", "safetensors.torch"])
     runs = 0
 
     def start(work: Callable, count: int, *arguments) -> None:

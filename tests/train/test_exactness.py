@@ -78,13 +78,6 @@ def test_a_damaged_newest_checkpoint_falls_back_says_so_and_ends_the_same(unbrok
     assert differing(tensors(whole), tensors(tmp_path / "run")) == []
 
 
-def forkserver() -> multiprocessing.context.ForkServerContext:
-    """Starts processes that have torch and the training code loaded."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["vidvton.train.loop", "vidvton.train.plan", "drawn_run"])
-    return context
-
-
 def train_in_child(config: Path, out: Path) -> None:
     torch.set_num_threads(1)
     run(config, out)
@@ -92,7 +85,7 @@ def train_in_child(config: Path, out: Path) -> None:
 
 def test_killed_three_times_the_weights_are_those_of_the_unbroken_run(unbroken, tmp_path):
     config, whole = unbroken
-    context = forkserver()
+    context = multiprocessing.get_context("forkserver")
     chance = random.Random(3)
     for turn in range(20):
         child = context.Process(target=train_in_child, args=(config, tmp_path / "run"))
@@ -133,7 +126,7 @@ def two_forked(config: Path, out: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    context = forkserver()
+    context = multiprocessing.get_context("forkserver")
     crowd = [context.Process(target=train_as_rank, args=(rank, 2, port, config, out)) for rank in (0, 1)]
     run_together(crowd, 200)
 

@@ -43,6 +43,7 @@ _COLOURED = 0.1  # share of a face that has skin's colours, below which it is no
 _BARE = 0.88  # overlap of the chest's colours with the skin's: a beige jumper reaches 0.84
 _LONG = 0.55  # overlap of chest and hips from which a top that leaves the picture is one: light falls off downwards
 _BREAST = 0.4  # station of the trunk down to which no trousers reach
+_SHOWN = 0.1, 0.3  # share of the chest above it from which the breast tells something of the top's colours, and all
 _SHADES = (2.0, 1.2, 1.2)  # bins (of lightness, a, b) over which colours are shades of one
 _ALIKE, _UNLIKE = 0.65, 0.4  # overlap of two garments' colours from which place must tell them apart; how far below colours do
 _RARE = 1.0  # density from which a colour counts as seen
@@ -184,8 +185,10 @@ def _seeds(samples: list[_Sample], size: tuple[int, int]) -> tuple[dict[int, np.
     crown = [w * (general + (1 - general) * np.minimum(hair[s.bins], 1)) for w, s in zip(without_skin(crowns, 0.03), samples)]
     models[HAIR] = _count(samples, crown, hair, 20)
     models[THING] = _count(samples, _beside(samples, models), flat, 30)
-    breast = _count(samples, [w * (s.zones.v < _BREAST) for w, s in zip(upper, samples)], flat, 40)
-    return models, _own_colours(breast, models[LOWER])
+    breast = [w * (s.zones.v < _BREAST) for w, s in zip(upper, samples)]
+    shown = sum(float(w.sum()) for w in breast) / (sum(float(w.sum()) for w in upper) + 1e-6)
+    known = min(max(shown - _SHOWN[0], 0.0) / (_SHOWN[1] - _SHOWN[0]), 1.0)
+    return models, _own_colours(_count(samples, breast, flat, 40), models[LOWER], known)
 
 
 def _beside(samples: list[_Sample], models: dict[int, np.ndarray]) -> list[np.ndarray]:
@@ -227,7 +230,7 @@ def _settle(samples: list[_Sample], size: tuple[int, int]) -> Appearance:
         for s in samples:
             logits = weigh(spread(places, s.zones, s.body), s.bins, colours, s.person)
             post = np.stack([cv2.blur(p, (3, 3)) for p in softmax(logits)])
-            for c, loose in loose_pieces(post, s.zones, head=head):
+            for c, loose in loose_pieces(post, s.zones, head=head, sleeve=_reach(places.arm, UPPER)):
                 post[c][loose] *= 0.02
             posteriors.append(post / post.sum(axis=0))
         places = relearn(zones, bodies, posteriors, trust=0.25)
@@ -279,10 +282,10 @@ def _one_long_top(samples: list[_Sample], models: dict[int, np.ndarray]) -> bool
     return float(np.median(seen)) < 0.15 and overlap(models[UPPER], models[LOWER]) > _LONG
 
 
-def _own_colours(upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
-    """[bins] 0-1 how far a colour may be the upper garment's: little where the density `lower` has it and `upper` has not. What
-    neither has may be either's; garments that look alike have all in common."""
-    apart = min(max(_ALIKE - overlap(upper, lower), 0.0) / _UNLIKE, 1.0)
+def _own_colours(upper: np.ndarray, lower: np.ndarray, known: float) -> np.ndarray:
+    """[bins] 0-1 how far a colour may be the upper garment's: little where the density `lower` has it and `upper`, which is
+    `known` 0-1, has not. What neither has may be either's; garments that look alike have all in common."""
+    apart = known * min(max(_ALIKE - overlap(upper, lower), 0.0) / _UNLIKE, 1.0)
     upper, lower = (gaussian_filter(d.reshape(SIDE, SIDE, SIDE), _SHADES, mode="nearest").ravel() + _RARE for d in (upper, lower))
     return 1 - apart * np.maximum(1 - 2 * upper / (upper + lower), 0)
 

@@ -221,11 +221,11 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return out
 
 
-def loose_pieces(soft: np.ndarray, zones: Zones, *, head: bool) -> list[tuple[int, np.ndarray]]:
+def loose_pieces(soft: np.ndarray, zones: Zones, *, head: bool, sleeve: float = 2.0) -> list[tuple[int, np.ndarray]]:
     """Pieces of surfaces that hang in the air, as (surface, [h, w] bool on the zones' grid) for `soft` [SURFACES, h, w]: hair
     that does not hang together with the head (or the nape, when the `head` is out of the picture), skin without a limb, face or
-    neck, an upper garment off the trunk and arms, a lower one off the hips and legs; and things that the upper garment
-    surrounds."""
+    neck, an upper garment off the trunk and arms (its sleeves end at the limb station `sleeve`), a lower one off the hips and
+    legs; and things that the upper garment surrounds."""
     arms = np.maximum(np.maximum(*zones.arm), np.maximum(*zones.hand))
     legs = np.maximum(np.maximum(*zones.leg), np.maximum(*zones.foot))
     crown = zones.head * (zones.v < -0.1) if head else np.maximum(zones.head, zones.nape)
@@ -240,8 +240,9 @@ def loose_pieces(soft: np.ndarray, zones: Zones, *, head: bool) -> list[tuple[in
     # A neck is small beside long bare legs, and so is what is seen of an arm; a button on a sleeve is smaller.
     alone = {SKIN: [(np.maximum(zones.face, zones.nape), _LONE)]}
     alone[SKIN] += [(limb, max(2 * _LONE, _PART * (limb > 0.5).sum())) for limb in map(np.maximum, zones.arm, zones.hand)]
-    sleeves = [np.maximum(zones.arm[s], zones.hand[s]) * (zones.lat > _BESIDE) for s in (0, 1)]
-    alone[UPPER] = [(sleeve, max(2 * _LONE, _SLEEVE * (arm > 0.5).sum())) for sleeve, arm in zip(sleeves, zones.arm)]
+    for arm, place in zip(zones.arm, zones.arm_bin):
+        sleeved = arm * (zones.lat > _BESIDE) * (place < sleeve * LIMB / 2)
+        alone.setdefault(UPPER, []).append((sleeved, max(2 * _LONE, _SLEEVE * (arm > 0.5).sum())))
     if zones.v.max() < _SHOULDERS:
         roots = tuple(part for part in roots if part[0] != UPPER)  # of a head alone in the picture the trunk is below it
     found = ((c, _unrooted(soft[c], root, parting.get(c), alone.get(c, ()))) for c, root in roots)

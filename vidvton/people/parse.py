@@ -141,7 +141,7 @@ def _label(seen: _Seen, packed: tuple, appearance: Appearance, size: tuple[int, 
     post = softmax(logs)
     cells = seen.zones.v.shape[::-1]
     coarse = np.stack([cv2.resize(p, cells, interpolation=cv2.INTER_AREA) for p in post])
-    for c, loose in loose_pieces(coarse, seen.zones, head=appearance.head):
+    for c, loose in loose_pieces(coarse, seen.zones, head=appearance.head, sleeve=appearance.sleeve):
         logs[c] -= 6 * cv2.resize(loose.astype(np.float32), post.shape[:0:-1], interpolation=cv2.INTER_LINEAR)
     post = softmax(logs)
     for radius, eps, step in ((9, 1e-3, 4), (4, 3e-4, 2)):

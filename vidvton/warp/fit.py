@@ -290,7 +290,8 @@ def _leg_edges(panel, controls, column, points, body, yaw, t):
     if panel.is_bare:
         bare = across * (np.interp(np.clip(controls, 0, 2), LIMB, body.bare_leg) * unit)[:, None]
         return centres - bare, centres + bare
-    widths = _level_hem(controls, widths, body.trouser_hems[index], panel.hem)
+    own, other = body.trouser_hems[index], body.trouser_hems[1 - index]
+    widths = _level_hem(controls, widths, own if np.isfinite(own) else other, panel.hem)
     knee = np.stack([np.interp(np.minimum(controls, 1.0), controls, side) for side in widths.T], -1)
     room = ROOMY * np.maximum(widths, knee)  # cloth falls from the knee: a wide leg is as wide at the ankle
     half = np.clip(np.maximum(widths, np.minimum(cut[:, None], room)), 0, WIDEST)
