@@ -240,9 +240,8 @@ def loose_pieces(soft: np.ndarray, zones: Zones, *, head: bool, sleeve: float = 
     # A neck is small beside long bare legs, and so is what is seen of an arm; a button on a sleeve is smaller.
     alone = {SKIN: [(np.maximum(zones.face, zones.nape), _LONE)]}
     alone[SKIN] += [(limb, max(2 * _LONE, _PART * (limb > 0.5).sum())) for limb in map(np.maximum, zones.arm, zones.hand)]
-    for arm, place in zip(zones.arm, zones.arm_bin):
-        sleeved = arm * (zones.lat > _BESIDE) * (place < sleeve * LIMB / 2)
-        alone.setdefault(UPPER, []).append((sleeved, max(2 * _LONE, _SLEEVE * (arm > 0.5).sum())))
+    sleeves = [arm * (zones.lat > _BESIDE) * (place < sleeve * LIMB / 2) for arm, place in zip(zones.arm, zones.arm_bin)]
+    alone[UPPER] = [(part, max(2 * _LONE, _SLEEVE * (arm > 0.5).sum())) for part, arm in zip(sleeves, zones.arm)]
     if zones.v.max() < _SHOULDERS:
         roots = tuple(part for part in roots if part[0] != UPPER)  # of a head alone in the picture the trunk is below it
     found = ((c, _unrooted(soft[c], root, parting.get(c), alone.get(c, ()))) for c, root in roots)

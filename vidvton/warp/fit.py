@@ -236,9 +236,8 @@ def _sleeve_width(panel, controls, seen, average, cuff, *, outer):
     the inner side the trunk's cloth hides the outline, and an average arm has to do. Past the old cuff a sleeve narrows slowly
     from the one to the other: cloth has no steps."""
     cut = 0.8 * np.interp(controls, panel.stations, panel.half_widths)
-    clothed = np.clip((cuff + TAPER - controls) / TAPER, 0, 1) if outer and np.isfinite(cuff) else np.zeros(len(controls))
-    old = np.interp(np.minimum(controls, cuff - ABOVE), controls, seen) if clothed.any() else seen
-    clothed = clothed * np.clip(1 - (panel.hem - cuff - LONGER[0]) / (LONGER[1] - LONGER[0]), 0, 1) if clothed.any() else clothed
+    clothed = _old_says(controls, cuff, panel.hem) if outer else np.zeros(len(controls))
+    old = _past_end(controls, seen, cuff) if clothed.any() else seen
     least = _mixed(1.06 * np.minimum(seen, 1.15 * average), np.minimum(old, 2.0 * average), clothed)
     return np.clip(cut, least, least * _mixed(1.4, 1.12, clothed))
 
@@ -270,14 +269,26 @@ def _limb(points, joints, edges, offsets, controls):
     return base, normal, widths
 
 
-def _level_hem(controls: np.ndarray, seen: np.ndarray, old: float, new: float) -> np.ndarray:
-    """Half-widths [C, 2] of a leg as they are `seen`, but past the station `old` of the old hem as wide as just above it, and
-    narrowing slowly: cloth has no steps. Of a leg whose `new` hem is much lower the old one says nothing there."""
+def _old_says(controls: np.ndarray, old: float, new: float) -> np.ndarray:
+    """[C] 0-1: how much an old sleeve or leg that ends at station `old` (NaN: there is none) tells of the width of one that ends
+    at `new`: past its end less and less, and nothing of one that is much longer."""
+    if not np.isfinite(old):
+        return np.zeros(len(controls))
     share = np.clip(1 - (new - old - LONGER[0]) / (LONGER[1] - LONGER[0]), 0, 1)
-    if not share > 0:  # no old hem, too
+    return share * np.clip((old + TAPER - controls) / TAPER, 0, 1)
+
+
+def _past_end(controls: np.ndarray, seen: np.ndarray, old: float) -> np.ndarray:
+    """[C] the half-widths `seen`, past the end `old` of the cloth as wide as just above it."""
+    return np.interp(np.minimum(controls, old - ABOVE), controls, seen)
+
+
+def _level_hem(controls: np.ndarray, seen: np.ndarray, old: float, new: float) -> np.ndarray:
+    """Half-widths [C, 2] of a leg as they are `seen`, but past the old hem no narrower at once: cloth has no steps."""
+    share = _old_says(controls, old, new)[:, None]
+    if not share.any():
         return seen
-    share = share * np.clip((old + TAPER - controls) / TAPER, 0, 1)[:, None]
-    kept = np.stack([np.interp(np.minimum(controls, old - ABOVE), controls, side) for side in seen.T], -1)
+    kept = np.stack([_past_end(controls, side, old) for side in seen.T], -1)
     return _mixed(seen, np.maximum(seen, kept), share)
 
 

@@ -272,8 +272,9 @@ def _domain(
     wide = RIM - 0.3 * step_between(station, hem, hem + 0.15)
     domain = step_between(across, wide, wide - 0.12) * step_between(station, hem + 0.60, hem + 0.45)
     if m.part in TROUSER_LEGS:
-        skirt = cv2.dilate(picked(labels, SKIRTS).view(np.uint8), np.ones((9, 9))) > 0
+        skirt = picked(labels, SKIRTS)
         if skirt.any():  # legs do not fill a skirt, nor line its rim
+            skirt = cv2.dilate(skirt.view(np.uint8), np.ones((9, 9))) > 0
             domain = np.where(skirt & (station > CROTCH_ON_LEG), np.minimum(domain, step_between(across, 1.12, 1.02)), domain)
     else:
         hangs = step_between(station, 0.9, 1.1) * (m.part == Part.SKIRT or hem > 1.45)
