@@ -1,4 +1,4 @@
-"""The ends of trousers on a drawn person: as wide as cloth falls, whatever the old ones looked like."""
+"""The ends and sides of trousers on a drawn person: as wide as cloth falls, whatever the old ones looked like."""
 
 from dataclasses import replace
 
@@ -61,6 +61,14 @@ def test_wide_legs_stay_wide_over_thin_ankles(standing):
     assert ankle > knee and ankle > 1.5 * straight[0]
 
 
+def on_picture(layer) -> np.ndarray:
+    """[h, w] float32 a layer's alpha where it lies in the whole picture."""
+    out = np.zeros(SIZE, np.float32)
+    (top, left), (height, width) = layer.corner, layer.alpha.shape
+    out[top : top + height, left : left + width] = layer.alpha
+    return out
+
+
 @pytest.mark.parametrize("beside", [0.14, 0.16, 0.18])
 def test_trousers_do_not_line_the_rim_of_a_skirt_they_replace(beside):
     """A skirt down to the ankles, its sides `beside` torso lengths from the knees."""
@@ -75,12 +83,31 @@ def test_trousers_do_not_line_the_rim_of_a_skirt_they_replace(beside):
     still = np.zeros((len(points), 33)), np.zeros(len(points))
     outfit = fit_outfit((trousers(),), body, learn_albedo(frames, labels), points, *still)
     (drawn,) = outfit.draw(2, frames[2], labels[2], SIZE)
-    cloth = np.zeros(SIZE, np.float32)
-    for layer in drawn.layers:
-        (top, corner), (height, width) = layer.corner, layer.alpha.shape
-        part = cloth[top : top + height, corner : corner + width]
-        np.maximum(part, layer.alpha, out=part)
+    cloth = np.maximum.reduce([on_picture(layer) for layer in drawn.layers])
     rows = slice(round(90 + 1.5 * UNIT), round(90 + 2.2 * UNIT))
     assert cloth[rows, round(float(points[0, 25, 0]))].mean() > 0.9
     for outward in (cloth[rows, left + 2 : left - 4 : -1], cloth[rows, right - 2 : right + 4]):
         assert np.diff(outward.mean(0)).max() < 0.05, "beyond the legs' outline cloth ends"
+
+
+def test_old_trousers_are_covered_at_the_hips_and_each_leg_ends_at_the_seam():
+    """Hips wider than the solver believes at the last, with hands hanging beside them; down to the crotch nothing of the near
+    leg's cloth lies on the far one's."""
+    frames, labels, points = scene(sway=0.0)
+    body = solve_body(
+        BodyMeasure.stack([measure_frame(p, m, True) for p, m in zip(points, labels)]), points, np.zeros(len(points))
+    )
+    middle, rows = SIZE[1] // 2, slice(round(90 + 1.12 * UNIT), round(90 + 1.3 * UNIT))
+    hips = np.zeros(SIZE, bool)
+    hips[rows, middle - round(0.41 * UNIT) : middle + round(0.41 * UNIT)] = True
+    worn = hips & (labels[2] == 0)
+    labels[:, worn], frames[:, worn] = LABEL["pants"], (60, 60, 65)
+    depth = np.zeros((len(points), 33))
+    depth[:, [23, 25, 27]] = -5  # the left leg lies in front
+    outfit = fit_outfit((trousers(),), body, learn_albedo(frames, labels), points, depth, np.zeros(len(points)))
+    (drawn,) = outfit.draw(2, frames[2], labels[2], SIZE)
+    far, near = (on_picture(layer) for layer in drawn.layers)
+    old = hips & (labels[2] == LABEL["pants"])
+    assert worn.sum() > 200 and np.maximum(far, near)[worn & old].mean() > 0.9
+    past = slice(rows.start, rows.start + 6), slice(middle - 5, middle - 2)  # on the far leg's side of the seam
+    assert near[past].mean() < 0.05 and far[past].mean() > 0.95

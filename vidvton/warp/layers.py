@@ -40,6 +40,7 @@ OWN_ARM = {Part.LEFT_SLEEVE: labelled("left_arm"), Part.RIGHT_SLEEVE: labelled("
 OWN_SKIN = OWN_ARM | {Part.LEFT_LEG: labelled("left_leg"), Part.RIGHT_LEG: labelled("right_leg")}
 STANDS_OFF = 0.008, 0.018  # of the picture: how far a sleeve reaches beyond the arm's outline at the shoulder, and below it
 COURSE = 0.014  # of the picture, over which the border of top and trousers is made smooth
+_SEAM = CROTCH_ON_LEG + 0.15, CROTCH_ON_LEG  # limb stations over which the seam between trouser legs ends
 _ABOUT, _BESIDE = 2.5, 24  # half-widths of a sleeve, and working pixels beside it, in which it can have a say
 PAST = 0.08, 0.2  # limb stations past where old sleeves usually end, over which old cloth becomes the trunk's
 RIM = 1.29  # how far beyond a panel's outline (in half-widths) old cloth still counts as its own
@@ -133,11 +134,13 @@ def panel_layer(
     arms: list[Limb],
     canvas: Canvas,
     step: float,
+    other: np.ndarray | None = None,
 ) -> Layer | None:
     """One panel `m` (cells of `step` working pixels), whose cloth ends at station `hem`, drawn on `canvas`; None where nothing
     of it is seen.
 
-    `labels` and `old` [h, w] (bool) at working size; `column` [h, w] the trunk panel's `across` there; `arms` the bare arms.
+    `labels` and `old` [h, w] (bool) at working size; `column` [h, w] the trunk panel's `across` there; `arms` the bare arms;
+    `other` [h, w] of a trouser leg, the other leg's `across`.
     """
     side = max(labels.shape)
     if m.part in SLEEVES:  # a small part of the picture
@@ -154,7 +157,10 @@ def panel_layer(
     allow = _allowed(m, dressing, labels, across, station, arms, side) * lies
     allow *= step_between(station, hem + 0.30, hem + 0.18)
     rim = soften(cv2.dilate(old.astype(np.uint8), np.ones((3, 3))))
-    cover = _domain(m, hem, dressing.sleeve_ends, labels, across, station, arms) * rim * np.minimum(2 * reach, 1)
+    domain = _domain(m, hem, dressing.sleeve_ends, labels, across, station, arms)
+    if other is not None:  # down to the crotch the legs meet in a seam: past it cloth is the other's
+        domain *= 1 - step_between(across, 0.9, 1.0) * step_between(other, 1.1, 1.0) * step_between(station, *_SEAM)
+    cover = domain * rim * np.minimum(2 * reach, 1)
     if m.part == Part.TORSO:
         beside = _off_bare_arms(dressing, across, station, arms)
         if dressing.tucked:
@@ -276,9 +282,9 @@ def _domain(
         if skirt.any():  # legs do not fill a skirt, nor line its rim
             skirt = cv2.dilate(skirt.view(np.uint8), np.ones((9, 9))) > 0
             domain = np.where(skirt & (station > CROTCH_ON_LEG), np.minimum(domain, step_between(across, 1.12, 1.02)), domain)
-    else:
-        hangs = step_between(station, 0.9, 1.1) * (m.part == Part.SKIRT or hem > 1.45)
-        domain = np.minimum(domain, 1 - hangs * step_between(across, 1.04, 1.12))
+        return domain  # what is old of trousers is theirs on either side of an arm
+    hangs = step_between(station, 0.9, 1.1) * (m.part == Part.SKIRT or hem > 1.45)
+    domain = np.minimum(domain, 1 - hangs * step_between(across, 1.04, 1.12))
     outside = step_between(across, 0.86, 1.0)
     if not sleeve_ends:  # without sleeves the shoulders are bare
         domain *= 1 - step_between(across, 0.78, 0.9) * step_between(station, 0.45, 0.3)

@@ -129,7 +129,12 @@ class Outfit:
         under, under_alpha, bare = self._undress(wear, frame, labels, old, light, trunk, limb_maps, scene)
         order = draw_order(maps)
         hems = [f.panel.hem for f in wear.fitted]
-        layers = [panel_layer(maps[i], hems[i], wear.dressing, labels, old, across, arms, canvas, step) for i in order]
+        legs = {m.part: enlarge(np.abs(m.across), labels.shape) for m in maps if m.part in TROUSER_LEGS}
+        mates = dict(zip(TROUSER_LEGS, (legs.get(p) for p in reversed(TROUSER_LEGS))))
+        layers = [
+            panel_layer(maps[i], hems[i], wear.dressing, labels, old, across, arms, canvas, step, mates.get(maps[i].part))
+            for i in order
+        ]
         # Skin bared in front of the trunk lies over it, and under the near sleeve.
         at = sum(not (maps[i].part in SLEEVES and maps[i].near <= 0) for i in order)
         layers[at:at] = [enlarged_layer(colour, alpha, canvas, cell=2.0) for colour, alpha in bare]
