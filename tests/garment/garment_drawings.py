@@ -116,6 +116,27 @@ def top(kind: str, *, on: str = "plain", colour=(70, 90, 150), neck_inside: bool
     return _paint(_fill(outline), inside, points, colour, ground(on, seed), seed)
 
 
+CUTS = {  # the picture's right half, from the top of the centre line to its bottom
+    "crop": [(CENTRE, 130), (300, 112), (352, 130), (384, 180), (452, 470), (404, 482), (356, 240), (352, 300), (CENTRE, 302)],
+    "camisole": [(CENTRE, 196), (286, 178), (308, 150), (320, 80), (334, 80), (338, 150), (356, 196), (384, 226), (392, 530),
+                 (CENTRE, 536)],
+    "strapless": [(CENTRE, 86), (306, 76), (342, 88), (346, 130), (326, 220), (362, 360), (430, 600), (CENTRE, 610)],
+    "jumpsuit": [(CENTRE, 96), (290, 72), (340, 90), (404, 160), (372, 188), (346, 160), (342, 268), (352, 350), (372, 612),
+                 (288, 616), (CENTRE, 396)],
+    "jacket": [(CENTRE, 120), (296, 92), (340, 112), (398, 178), (420, 452), (376, 460), (358, 250), (357, 232), (354, 250),
+               (360, 500), (CENTRE, 504)],
+}  # fmt: skip
+
+
+def cut(kind: str, *, colour=(70, 90, 150), seed: int = 0, shadow: float = 0.0) -> Drawing:
+    """A garment of another cut on a plain ground: a cropped top whose long sleeves hang below its hem, a camisole, a strapless
+    dress, a jumpsuit, a jacket whose sleeves lie close to its body. Its `shadow` takes that share of the ground's light where it
+    is deepest. It has no true landmarks."""
+    cover = _fill(_mirrored(CUTS[kind]))
+    lit = ground("plain", seed) * (1 - shadow * cv2.GaussianBlur(cover, (0, 0), 6))[..., None]
+    return _paint(cover, np.zeros(SIZE, np.float32), {}, colour, lit, seed)
+
+
 def bottom(kind: str, *, on: str = "plain", colour=(60, 70, 90), seed: int = 0) -> Drawing:
     """Trousers, shorts or a skirt."""
     if kind == "trousers":

@@ -276,7 +276,11 @@ def _arm_hole(half: Half, concave: int, body: float, full: bool) -> tuple[int, i
     shoulder = int(start[(x[start] / body - 1.6 * y[start] / body).argmax()])
     goal = y[shoulder] + 0.42 * body if y[shoulder] + 0.42 * body < 0.45 * half.height else 0.35 * half.height
     rest = np.arange(shoulder, len(x) - 8)
-    return shoulder, int(rest[np.abs(y[rest] - goal).argmin()]), False
+    under = int(rest[np.abs(y[rest] - goal).argmin()])
+    below = rest[(rest >= under) & (y[rest] < y[under] + 0.4 * body)]
+    if len(below) and x[under] < 0.8 * x[below].max():  # still on a strap, or on the slope from it to the chest
+        under = int(below[(x[below] > 0.95 * x[below].max()).argmax()])
+    return shoulder, under, False
 
 
 def _neck(side: Side, shoulder: int) -> None:

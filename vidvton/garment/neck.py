@@ -19,6 +19,8 @@ WORK_SHOULDERS = 170.0
 CLEAR_ENOUGH = 10.0
 FRONT_BELOW_BACK = 0.145
 """How far the front collar may lie below the back one, in shoulder widths; further down it is print."""
+ANOTHER_CLOTH = 35.0
+"""Distance in Lab space from which on two parts are not the same cloth in another light."""
 LEAST_EDGE = 2.5
 """An arc must lie on an edge at least this strong, whatever else speaks for it."""
 
@@ -41,7 +43,8 @@ def find_neck_hole(rgb: np.ndarray, alpha: np.ndarray, *, axis: float, shoulders
     """The neck hole of an upright top, or None where no clear collar arc is found. `axis` is the centre line's x, `shoulders` the
     distance between the shoulders in pixels.
 
-    The first arc may be the back collar's; with what it holds taken away the front's, just below, is sought once more."""
+    The first arc may be the back collar's; with what it holds taken away the front's, just below, is sought once more. A wider
+    strip of quite another colour is not the neck's inside but a collar."""
     first = _find_once(rgb, alpha, axis, shoulders)
     if first is None:
         return None
@@ -52,8 +55,18 @@ def find_neck_hole(rgb: np.ndarray, alpha: np.ndarray, *, axis: float, shoulders
     narrower = np.ptp(second.arc[:, 0]) / np.ptp(first.arc[:, 0])
     if not 0 < further < FRONT_BELOW_BACK or narrower < 0.5:
         return first
+    if narrower > 1.3 and _unlike(rgb, alpha, first.mask, second.mask) > ANOTHER_CLOTH:
+        return first  # the leaves of a collar, on either side of the neck's inside
     arc = second.arc if narrower > 0.9 else _lower(first.arc, second.arc)
     return NeckHole(first.mask | second.mask, arc, second.score)
+
+
+def _unlike(rgb: np.ndarray, alpha: np.ndarray, one: np.ndarray, other: np.ndarray) -> float:
+    """How far apart in Lab space the usual colours of two parts of a garment are."""
+    lab, solid = lab_of(rgb), alpha > 0.5
+    if not (one & solid).any() or not (other & solid).any():
+        return 0.0
+    return float(np.linalg.norm(np.median(lab[one & solid], axis=0) - np.median(lab[other & solid], axis=0)))
 
 
 def _lower(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -115,7 +128,9 @@ def _best_arc(rgb: np.ndarray, cover: np.ndarray, axis: float, shoulders: float)
                 candidates.append((float(scores[k]), np.stack([x, y[k]], 1)))
     candidates.sort(key=lambda c: -c[0])
     best = None
-    for score, arc in candidates[:40]:
+    for score, arc in candidates:
+        if best is not None and score <= best[0]:
+            break
         score = score - _unrest(lab, cover, arc)
         if best is None or score > best[0]:
             best = (score, arc)
@@ -171,7 +186,8 @@ def _ranked(values: np.ndarray, use: np.ndarray, *shares: float) -> list[np.ndar
 
 
 def _unrest(lab: np.ndarray, cover: np.ndarray, arc: np.ndarray) -> float:
-    """What speaks against the area above an arc being the plain inside of a neck: colours that differ within it."""
+    """What speaks against the area above an arc being the plain inside of a neck: colours that differ within it, above all those
+    of a collar."""
     hole = np.zeros(cover.shape, np.uint8)
     lid = np.array([[arc[-1, 0], -2], [arc[0, 0], -2]])
     cv2.fillPoly(hole, [np.round(np.vstack([arc, lid])).astype(np.int32)], 1)
@@ -183,4 +199,21 @@ def _unrest(lab: np.ndarray, cover: np.ndarray, arc: np.ndarray) -> float:
     inside = lab[hole]
     huge = hole.sum() / (0.5 * np.ptp(arc[:, 0])) ** 2  # in squares of half the neck's width
     spread = np.quantile(np.linalg.norm(inside - np.median(inside, axis=0), axis=1), 0.7)
-    return float(0.08 * max(0.0, spread - 6) + 2.0 * max(0.0, huge - 2.2))
+    return float(0.08 * max(0.0, spread - 6) + 2.0 * max(0.0, huge - 2.2) + 20 * _is_collar(lab, hole, arc))
+
+
+def _is_collar(lab: np.ndarray, hole: np.ndarray, arc: np.ndarray) -> bool:
+    """Whether what lies above an arc, `hole` [H, W] bool, looks like the two leaves of a collar with the neck's inside between
+    them: sides that are alike, and a middle unlike them from its top on, where no label is yet, over a good part of its
+    height."""
+    y, x = np.nonzero(cv2.erode(hole.astype(np.uint8), np.ones((3, 3), np.uint8)))
+    u = (x - arc[:, 0].mean()) / (0.5 * np.ptp(arc[:, 0]))
+    middle, sides = np.abs(u) < 0.35, (u < -0.6, u > 0.6)
+    if min(part.sum() for part in (middle, *sides)) < 5:
+        return False
+    left, right = (np.median(lab[y[side], x[side]], axis=0) for side in sides)
+    if np.linalg.norm(left - right) > ANOTHER_CLOTH / 2:
+        return False
+    high = middle & (y < y[middle].min() + 0.25 * np.ptp(y))
+    unlike = np.linalg.norm(lab[y, x] - 0.5 * (left + right), axis=1) > ANOTHER_CLOTH / 2
+    return bool(unlike[high].mean() > 0.7 and unlike[middle].mean() > 0.4)

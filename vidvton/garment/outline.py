@@ -163,6 +163,8 @@ def leg_gap(mask: np.ndarray, axis: float) -> tuple[float, float] | None:
     if len(ends) < 2 or min(ends) - bottoms[k] < 0.055 * height:
         return None
     depth = min(ends) - bottoms[k]
+    if _between_sleeves(solid, int(xs[k]), int(bottoms[k]), depth):
+        return None
     if depth < 0.2 * height:
         # a shallow notch parts two legs only if they are alike and stout: not two cuffs, not a curved hem
         row = solid[int(bottoms[k] + 0.5 * depth)]
@@ -172,3 +174,19 @@ def leg_gap(mask: np.ndarray, axis: float) -> tuple[float, float] | None:
             return None
     low = np.nonzero(bottoms <= bottoms[k] + 1)[0]
     return float(xs[int(np.median(low))]), float(bottoms[k])
+
+
+def _between_sleeves(mask: np.ndarray, x: int, y: int, depth: float) -> bool:
+    """Whether the gap of `depth` rows below (x, y) is what sleeves leave that hang below a hem: right under its top it is nearly
+    as wide as the body that ends there; between legs a gap begins narrow."""
+    body = _run(mask[max(0, y - 2)], x)
+    gap = _run(~mask[min(len(mask) - 1, int(y + 0.15 * depth) + 2)], x)
+    return gap > 0.6 * body
+
+
+def _run(row: np.ndarray, x: int) -> int:
+    """How many entries of `row` [W] bool around `x` hang together; 0 where it is not set there."""
+    if not row[x]:
+        return 0
+    out = np.nonzero(~row)[0]
+    return int(out[out > x].min(initial=len(row)) - out[out < x].max(initial=-1) - 1)

@@ -308,7 +308,7 @@ def _leg_edges(panel, controls, column, points, body, yaw, t):
     half = np.clip(np.maximum(widths, np.minimum(cut[:, None], room)), 0, WIDEST)
     lower = [centres + across * (sign * half[:, k] * unit)[:, None] for k, sign in ((0, -1.0), (1, 1.0))]
     # Above the crotch the two legs share the column; the seam between them turns with the body.
-    waist = 1.0 + panel.stations[0] * THIGH + body.waists[t]
+    waist = 1.0 + panel.stations[0] * THIGH + (0.0 if panel.joined else body.waists[t])
     height = np.interp(
         controls, [panel.stations[0], CROTCH_ON_LEG, CROTCH_ON_LEG + 0.3], [waist, CROTCH_STATION, CROTCH_STATION + 0.12]
     )

@@ -163,6 +163,8 @@ def panel_layer(
     cover = domain * rim * np.minimum(2 * reach, 1)
     if m.part == Part.TORSO:
         beside = _off_bare_arms(dressing, across, station, arms)
+        if dressing.leg_ends:  # a jumpsuit's trunk ends where its legs begin
+            allow, cover = (a * step_between(station, hem + 0.03, hem) for a in (allow, cover))
         if dressing.tucked:
             over = 1 - _waistband(labels)
             beside = over if beside is None else beside * over

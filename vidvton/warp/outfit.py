@@ -24,7 +24,7 @@ from vidvton.warp.layers import (
 )
 from vidvton.warp.limbs import folded_arm, limb_on
 from vidvton.warp.lock import Shift, lock_to_cloth
-from vidvton.warp.panels import Panel, bare_limbs, bare_trunk, panels_for
+from vidvton.warp.panels import Panel, bare_limbs, bare_trunk, is_strapless, panels_for
 from vidvton.warp.shade import Albedo, Reader, make_reader, shading
 from vidvton.warp.solve import Body
 from vidvton.warp.texture import make_texture
@@ -118,8 +118,11 @@ class Outfit:
         maps = [_window(m, block, step) for m in maps]
         limb_maps = [_window(m, block, self.limb_step) for m in limb_maps]
         light = shading(frame, labels, self.reader)
+        legs = {m.part: enlarge(np.abs(m.across), labels.shape) for m in maps if m.part in TROUSER_LEGS}
+        whole = None if trunk_map is None or not legs else _window(trunk_map, block, self.limb_step)
         trunk = next((m for m in maps if m.part in (Part.TORSO, Part.SKIRT)), None)
-        column = trunk if trunk_map is None or trunk is not None else _window(trunk_map, block, self.limb_step)
+        column = trunk if whole is None else whole
+        trunk = None if trunk is None else column  # a jumpsuit's own ends at the waist
         if column is not None:
             column = enlarge(np.abs(column.across), labels.shape), enlarge(column.station, labels.shape)
         across = None if column is None else column[0]
@@ -129,7 +132,6 @@ class Outfit:
         under, under_alpha, bare = self._undress(wear, frame, labels, old, light, trunk, limb_maps, scene)
         order = draw_order(maps)
         hems = [f.panel.hem for f in wear.fitted]
-        legs = {m.part: enlarge(np.abs(m.across), labels.shape) for m in maps if m.part in TROUSER_LEGS}
         mates = dict(zip(TROUSER_LEGS, (legs.get(p) for p in reversed(TROUSER_LEGS))))
         layers = [
             panel_layer(maps[i], hems[i], wear.dressing, labels, old, across, arms, canvas, step, mates.get(maps[i].part))
@@ -213,7 +215,8 @@ def fit_outfit(
         # Picture pixels a torso length, read off the panel itself, decide how large the picture must stay.
         flat = float(np.ptp(first.lattice[:, 0, 1]) / max(np.ptp(first.stations), 1e-6))
         scale = float(np.clip(1.25 * np.median(body.unit) * zoom / flat, 0.05, 1.0))
-        texture = make_texture(garment, scale=scale, torso=flat, over_hem=_same_hem(panels, body)).under(albedo.lamp)
+        grows = {"over_hem": _same_hem(panels, body), "over_top": not is_strapless(garment)}
+        texture = make_texture(garment, scale=scale, torso=flat, **grows).under(albedo.lamp)
         factor = np.float32(texture.front.shape[0] / garment.alpha.shape[0])
         fitted = fit_panels(tuple(_scaled(p, factor) for p in panels), body, keypoints, depth, yaw)
         waist = body.waist if np.isfinite(body.waist) else DEFAULT_WAIST
@@ -236,9 +239,10 @@ def fit_outfit(
 
 def _same_hem(panels: tuple[Panel, ...], body: Body) -> bool:
     """Whether the new garment ends where the old one does."""
-    legs = panels[0].part in (Part.LEFT_LEG, Part.RIGHT_LEG)
-    old = np.nanmean(body.trouser_hems) if legs and np.isfinite(body.trouser_hems).any() else body.hem
-    return bool(panels[0].tucked or abs(panels[0].hem - old) < 0.15)
+    lowest = panels[-1] if panels[-1].part in TROUSER_LEGS else panels[0]
+    legs = lowest.part in TROUSER_LEGS and np.isfinite(body.trouser_hems).any()
+    old = np.nanmean(body.trouser_hems) if legs else body.hem
+    return bool(lowest.tucked or abs(lowest.hem - old) < 0.15)
 
 
 def _scaled(panel: Panel, factor: np.float32) -> Panel:

@@ -6,20 +6,23 @@ picture's left at -1 to its right at +1, as a front view shows the garment: the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
 from vidvton.values import Garment, Part
-from vidvton.warp.body import COLUMN, SLOPE
+from vidvton.warp.body import ARMPIT, COLUMN, SLOPE
 from vidvton.warp.solve import Body
 
 ACROSS = np.linspace(-1, 1, 9)
+LEG_PARTS = (Part.LEFT_LEG, Part.RIGHT_LEG)
 SHOULDER_STATION = -0.12  # the shoulders' upper outline, SLOPE of the way out to the joints, on an average body
 CROTCH_STATION, CROTCH_ON_LEG = 1.16, 0.16
+ON_SLOPE, HOOD = (0.78, 0.9), 0.12  # shares of the way to the seams where no hood is; how much higher one is, in half widths
 THIGH = 0.8  # a thigh or a shin in torso lengths
 ANKLE = 2.5  # column station below which no dress or skirt ends: shoes look out from under it
+STRAPLESS, BODICE = 0.24, (0.1, 0.14)  # station where such a garment begins; chest widths below its top at which it shows
 BARE_SHOULDER = 1.2  # how far out the shoulders reach against straps, where there are no sleeves
 UPPER_ARM = 0.60  # an upper arm in torso lengths
 MIDRIFF = 0.12  # torso lengths of bare skin between old top and old trousers that make a belly
@@ -35,7 +38,7 @@ TUCKED = 0.82  # an old top this much shorter than the new one's natural length 
 class Panel:
     """`part` of the garment; `stations` [R] ascending body stations; `lattice` [R, 9, 2] picture points; `half_widths` [R] of
     the flat garment at those rows in torso lengths; `hem` the station where the cloth ends; `tucked`: the old garment's edge
-    hides the hem."""
+    hides the hem; `joined`: cloth goes on beyond this panel's end in another one, a jumpsuit's legs below its trunk."""
 
     part: Part
     stations: np.ndarray
@@ -43,6 +46,7 @@ class Panel:
     half_widths: np.ndarray
     hem: float
     tucked: bool = False
+    joined: bool = False
 
     @property
     def is_bare(self) -> bool:
@@ -55,8 +59,15 @@ def panels_for(garment: Garment, body: Body) -> tuple[Panel, ...]:
     parts = garment.parts.numpy()
     if garment.category == "lower":
         return _skirt(garment, parts, body) if (parts == Part.SKIRT).any() else _trousers(garment, parts, body)
+    is_jumpsuit = np.isin(parts, LEG_PARTS).any()
+    if is_jumpsuit:
+        parts = _parted_at_hips(garment, parts)
     column, scale = _column(garment, parts, body)
-    return (column, *_sleeves(garment, parts, body, scale))
+    sleeves = _sleeves(garment, parts, body, scale)
+    if not is_jumpsuit:
+        return (column, *sleeves)
+    legs = _trousers(garment, parts, body, waist=column.hem)
+    return (replace(column, joined=True), *sleeves, *(replace(leg, joined=True) for leg in legs))
 
 
 def _point(garment: Garment, name: str) -> np.ndarray | None:
@@ -123,6 +134,11 @@ def _column(garment: Garment, parts: np.ndarray, body: Body) -> tuple[Panel, flo
         ends.append(np.where(rows < armpit_y, line, edge))
     top_y = _shoulder_row(parts, (shoulders[0][0] + shoulders[1][0]) / 2, seam / 2, seam_y)
     start = float(np.clip(body.shoulder, -0.35, 0.05)) if np.isfinite(body.shoulder) else SHOULDER_STATION
+    if is_strapless(garment):
+        chest = float((right - left)[int(BODICE[0] * chest)])
+        side = np.maximum(np.arange(len(rows)), int(BODICE[0] * chest))  # its corners are the cloth's outline, not its width
+        ends, top_y, armpit_y, start = [left[side], right[side]], rows[0], rows[0], STRAPLESS
+        scale = chest / max(_body_width(body, ARMPIT + 0.05), 0.3)
     natural = start + (rows - top_y) / scale
     armpit_station = start + (armpit_y - top_y) / scale
     hem, stretch, tucked = _length(garment, natural[-1], armpit_station, body)
@@ -130,21 +146,47 @@ def _column(garment: Garment, parts: np.ndarray, body: Body) -> tuple[Panel, flo
     return _panel(Part.TORSO, stations, rows, ends[0], ends[1], scale, hem, tucked), scale
 
 
+def is_strapless(garment: Garment) -> bool:
+    """Whether a garment begins at the chest: without sleeves, a little below its top as wide as it is anywhere near, and one
+    piece there, without a neckline."""
+    parts = garment.parts.numpy()
+    trunk = np.isin(parts, [Part.TORSO, Part.SKIRT])
+    if garment.category == "lower" or np.isin(parts, [Part.LEFT_SLEEVE, Part.RIGHT_SLEEVE]).any() or not trunk.any():
+        return False
+    rows, left, right, _ = _row_extents(trunk)
+    width = right - left
+    chest = float(width[: max(3, int(0.6 * width.max()))].max())
+    band = slice(int(BODICE[0] * chest), int(BODICE[1] * chest) + 1)
+    if len(rows[band]) < 2:
+        return False
+    covered = trunk[rows[band].astype(int)].sum(1)
+    return bool(width[band].min() > 0.85 * chest and (covered / width[band]).min() > 0.93)
+
+
 def _shoulder_row(parts: np.ndarray, middle: float, half: float, seam_y: float) -> float:
-    """The row at which cloth begins, SLOPE of the way out to the shoulder seams (straps may lie a little nearer the neck)."""
+    """The row at which cloth begins, SLOPE of the way out to the shoulder seams (straps may lie a little nearer the neck, and a
+    hood over it: then the shoulder's slope is followed inwards)."""
     rows = []
     for sign in (-1, 1):
-        columns = np.clip(middle + sign * half * np.linspace(SLOPE - 0.12, SLOPE, 5), 0, parts.shape[1] - 1).astype(int)
+        shares = np.append(SLOPE + np.linspace(-0.12, 0, 5), ON_SLOPE)
+        columns = np.clip(middle + sign * half * shares, 0, parts.shape[1] - 1).astype(int)
         cloth = parts[:, columns] > 0
         first = np.where(cloth.any(0), cloth.argmax(0), parts.shape[0])
-        rows.append(min(first[-1], first.min() + 0.12 * half) if cloth.any() else seam_y)
+        straps, (near, far) = first[:5], first[5:]
+        if not cloth[:, :5].any():
+            rows.append(seam_y)
+            continue
+        row = min(straps[-1], straps.min() + 0.12 * half)
+        slope = near - (far - near) * (ON_SLOPE[0] - SLOPE) / (ON_SLOPE[1] - ON_SLOPE[0])
+        hooded = near < seam_y and row < slope - HOOD * half
+        rows.append(slope if hooded else row)
     return float(np.clip(np.mean(rows), seam_y - half, seam_y + 0.5 * half))
 
 
 def _length(garment: Garment, natural: float, armpit: float, body: Body) -> tuple[float, float, bool]:
     """(hem station, stretch below the armpits, tucked): a top is worn as the old one was, unless the lengths are far apart, or
     the old one leaves the belly bare."""
-    if natural <= armpit:
+    if natural <= armpit or (garment.parts == int(Part.LEFT_LEG)).any():  # a jumpsuit's trunk ends where its legs begin
         return natural, 1.0, False
     if not np.isfinite(body.hem):
         # Where the old top leaves the picture nothing is known of what is worn below: the new one does so too.
@@ -265,14 +307,15 @@ def _skirt(garment: Garment, parts: np.ndarray, body: Body) -> tuple[Panel, ...]
     return (_panel(Part.SKIRT, stations, rows, left, right, scale, stations[-1], rises=rises),)
 
 
-def _trousers(garment: Garment, parts: np.ndarray, body: Body) -> tuple[Panel, ...]:
-    rows, left, right, _ = _row_extents(np.isin(parts, [Part.LEFT_LEG, Part.RIGHT_LEG]))
+def _trousers(garment: Garment, parts: np.ndarray, body: Body, waist: float | None = None) -> tuple[Panel, ...]:
+    """Both legs, from the station of the `waist`; where the old trousers begin if that is not given."""
+    rows, left, right, _ = _row_extents(np.isin(parts, LEG_PARTS))
     height = rows[-1] - rows[0]
-    crotch = _point(garment, "crotch")
+    crotch = _crotch(garment, parts)
     crotch = crotch if crotch is not None else np.array([(left[0] + right[0]) / 2, rows[0] + 0.3 * height])
     hip_row = rows[0] + 0.8 * (crotch[1] - rows[0])
     hip_width = float(np.interp(hip_row, rows, right - left))
-    waist = _waist_station(body)
+    waist = _waist_station(body) if waist is None else waist
     scale = hip_width / max(_body_width(body, 1.05), 0.45)
     inseam = (rows[-1] - crotch[1]) / scale
     hem = CROTCH_ON_LEG + inseam / THIGH
@@ -285,8 +328,7 @@ def _trousers(garment: Garment, parts: np.ndarray, body: Body) -> tuple[Panel, .
     for side, outline in (("left", right), ("right", left)):
         inner_y = np.linspace(rows[0], rows[-1], 24)
         outer = np.stack([np.interp(inner_y, rows, outline), inner_y], -1)
-        names = [_point(garment, f"{n}_inner_{side}") for n in ("knee", "hem")]
-        knots = [top_centre, crotch, *(p for p in names if p is not None)]
+        knots = [top_centre, crotch, *_inner_seam(garment, parts, side, crotch[1])]
         knots = [k for i, k in enumerate(knots) if i == 0 or k[1] > knots[i - 1][1]]
         inner = np.stack([np.interp(inner_y, [k[1] for k in knots], [k[0] for k in knots]), inner_y], -1)
         # Rows above the crotch lie on the leg's axis too: the waist is at a negative station of the leg.
@@ -296,6 +338,46 @@ def _trousers(garment: Garment, parts: np.ndarray, body: Body) -> tuple[Panel, .
         seams = (list(inner), list(outer)) if side == "left" else (list(outer), list(inner))
         panels.append(_strip(part, *seams, stations, scale, hem))
     return tuple(panels)
+
+
+def _parted_at_hips(garment: Garment, parts: np.ndarray) -> np.ndarray:
+    """[H, W] a jumpsuit's `parts` with the trunk's going on half way from the waist to the crotch: so no seam cuts a belt."""
+    legs = np.isin(parts, LEG_PARTS)
+    first, crotch = int(np.flatnonzero(legs.any(1))[0]), _crotch(garment, parts)
+    if crotch is None:
+        return parts
+    rows = np.arange(len(parts))[:, None]
+    return np.where(legs & (rows < (first + crotch[1]) / 2), np.uint8(Part.TORSO), parts)
+
+
+def _crotch(garment: Garment, parts: np.ndarray) -> np.ndarray | None:
+    """(x, y) where the legs part; None where that is not known."""
+    if garment.category == "lower":
+        return _point(garment, "crotch")
+    inner = {side: _inner_edge(parts, side) for side in ("left", "right")}
+    gap = np.isfinite(inner["left"]) & np.isfinite(inner["right"]) & (inner["left"] > inner["right"] + 1)
+    if not gap.any():
+        return None
+    row = int(np.flatnonzero(gap)[0])
+    return np.array([(inner["left"][row] + inner["right"][row]) / 2, row])
+
+
+def _inner_seam(garment: Garment, parts: np.ndarray, side: str, crotch: float) -> list[np.ndarray]:
+    """Points (x, y) of the wearer's `side` leg's inner edge below the `crotch` row, downwards."""
+    if garment.category == "lower":
+        return [p for p in (_point(garment, f"{name}_inner_{side}") for name in ("knee", "hem")) if p is not None]
+    edge = _inner_edge(parts, side)
+    rows = np.flatnonzero(np.isfinite(edge))
+    rows = rows[rows > crotch + 0.05 * (rows[-1] - crotch)]
+    return [np.array([edge[row], row + 0.5]) for row in rows[:: max(1, len(rows) // 6)]]
+
+
+def _inner_edge(parts: np.ndarray, side: str) -> np.ndarray:
+    """[H] x of the inner edge of the wearer's `side` leg in each row of `parts` [H, W]; NaN where there is none. The wearer's
+    left leg lies to the picture's right."""
+    leg = parts == (Part.LEFT_LEG if side == "left" else Part.RIGHT_LEG)
+    first = leg.argmax(1) if side == "left" else leg.shape[1] - leg[:, ::-1].argmax(1)
+    return np.where(leg.any(1), first.astype(np.float64), np.nan)
 
 
 def bare_limbs() -> tuple[Panel, ...]:

@@ -9,11 +9,12 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from vidvton.values import LANDMARKS, Garment
+from vidvton.values import LANDMARKS, Garment, Part
 
 BROAD = 40  # picture pixels over which a cloth's broad look is averaged
 FAINT_PRINT = 8.0  # the same, for what hangs together with a print
 _SURE = 4.0  # times the share of known pixels under a coarse one, up to all of it, is the say of their mean
+SLEEVES = (Part.LEFT_SLEEVE, Part.RIGHT_SLEEVE)
 PRINT_DISTANCE = 22.0  # CIELAB units from the fabric's colour that count as print (lightness counts half)
 
 
@@ -72,9 +73,9 @@ def _mixed_sides(front, back, outlines, outlines_back, at, share: np.ndarray | N
     return seen[0], seen[1]
 
 
-def make_texture(garment: Garment, *, scale: float, torso: float, over_hem: bool = True) -> Texture:
+def make_texture(garment: Garment, *, scale: float, torso: float, over_hem: bool = True, over_top: bool = True) -> Texture:
     """The texture of `garment` at `scale` times its picture's size; `torso` is the torso's length in the unscaled picture's
-    pixels."""
+    pixels. `over_hem`, `over_top`: whether it may grow over old cloth at its lower and upper ends."""
     size = tuple(max(8, round(n * scale)) for n in garment.image.shape[1:])
     image = np.ascontiguousarray(garment.image.permute(1, 2, 0).numpy())
     alpha = garment.alpha.numpy()
@@ -93,11 +94,37 @@ def make_texture(garment: Garment, *, scale: float, torso: float, over_hem: bool
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1,) * 2)
     if not over_hem:
         kernel[:reach] = 0  # nothing grows downwards
-    grown = cv2.dilate(mask, kernel) * (1 - neck["above"])
-    grown_back = np.maximum(cv2.dilate(back_mask, kernel) * (1 - neck["above_back"]), back_mask)
+    if not over_top:
+        kernel[reach + 1 :] = 0
+    around = _bare_shoulders(points, garment, size[0], reach)
+    grown = _grown(mask, kernel, around) * (1 - neck["above"])
+    grown_back = np.maximum(_grown(back_mask, kernel, around) * (1 - neck["above_back"]), back_mask)
     outlines = _bytes(np.dstack([mask, np.maximum(grown, mask), np.zeros_like(mask)]))
     outlines_back = _bytes(np.dstack([back_mask, grown_back, np.zeros_like(mask)]))
     return Texture(front, _back(front, mask > 0.5), outlines, outlines_back)
+
+
+def _grown(mask: np.ndarray, kernel: np.ndarray, around: np.ndarray) -> np.ndarray:
+    """`mask` grown by `kernel`; but only upwards in rows where `around` [H] 0-1 is 0."""
+    grown = cv2.dilate(mask, kernel)
+    if around.all():
+        return grown
+    upwards = np.ascontiguousarray(kernel[:, kernel.shape[1] // 2, None])
+    upwards[: len(upwards) // 2] = 0
+    return np.maximum(cv2.dilate(mask, upwards), grown * around[:, None])
+
+
+def _bare_shoulders(points: np.ndarray, garment: Garment, height: int, reach: int) -> np.ndarray:
+    """[H] float32 0-1: rows in which cloth may grow to the sides. Above the armpits of a garment without sleeves shoulders are
+    bare: straps stay as narrow as they are."""
+    if garment.category == "lower" or np.isin(garment.parts.numpy(), SLEEVES).any():
+        return np.ones(height, np.float32)
+    names = LANDMARKS[garment.category]
+    pits = [points[names.index(f"armpit_{side}")] for side in ("left", "right")]
+    if min(p[2] for p in pits) <= 0:
+        return np.ones(height, np.float32)
+    armpit = min(p[1] for p in pits)
+    return np.clip((np.arange(height, dtype=np.float32) - armpit) / (2 * reach) + 1, 0, 1)
 
 
 def _bytes(mask: np.ndarray) -> np.ndarray:
