@@ -35,12 +35,12 @@ def tee() -> Garment:
 
 
 def trousers(flare: int = 0) -> Garment:
-    """Flat long trousers, each leg at its hem `flare` (0 to 40) pixels wider than straight."""
+    """Flat long trousers, each leg at its hem `flare` (-30 to 40) pixels wider than straight."""
     parts = np.zeros((300, 200), np.uint8)
     parts[10:290, 40:100], parts[10:290, 100:160] = Part.RIGHT_LEG, Part.LEFT_LEG
     if flare:
         for part, edge, out in ((Part.RIGHT_LEG, 40, -flare), (Part.LEFT_LEG, 159, flare)):
-            cv2.fillPoly(parts, [np.array([[edge, 70], [edge, 289], [edge + out, 289]])], int(part))
+            cv2.fillPoly(parts, [np.array([[edge, 70], [edge, 289], [edge + out, 289]])], int(part) if flare > 0 else 0)
     parts[100:290, 90:110] = 0
     where = {"waist_left": (160, 10), "waist_centre": (100, 10), "waist_right": (40, 10), "hip_left": (160, 70),
              "hip_right": (40, 70), "crotch": (100, 100), "knee_outer_left": (160, 190), "knee_inner_left": (110, 190),

@@ -8,7 +8,7 @@ from drawn_person import LABEL
 from drawn_wear import SIZE, UNIT, scene, trousers
 
 from vidvton.warp.body import LIMB, BodyMeasure, measure_frame
-from vidvton.warp.fit import fit_panels
+from vidvton.warp.fit import fit_panels, is_snug
 from vidvton.warp.outfit import fit_outfit
 from vidvton.warp.panels import panels_for
 from vidvton.warp.shade import learn_albedo
@@ -41,9 +41,25 @@ def half_widths(garment, body, points, stations) -> np.ndarray:
 def test_a_hem_is_as_wide_as_the_leg_above_it_where_old_trousers_flare(standing):
     points, body = standing
     flared = with_legs(body, 1.7, {0: 0.17, 1: 0.12, 1.6: 0.22, 1.8: 0.08})
-    (above, at), hem = half_widths(trousers(), flared, points, [1.55, 1.68])
+    (above, at), hem = half_widths(trousers(flare=38), flared, points, [1.55, 1.68])
     assert hem == pytest.approx(1.7, abs=0.05)
     assert above > 0.18 and at > 0.92 * above
+
+
+def test_narrow_trousers_are_narrow_over_old_ones_that_flare(standing):
+    """But not narrower than the legs that the old ones tell of, nor at the hips; a bare leg is covered whole."""
+    points, body = standing
+    flared = with_legs(body, 1.7, {0: 0.17, 0.4: 0.15, 1: 0.12, 1.6: 0.22, 1.8: 0.08})
+    tight = with_legs(body, 1.7, {0: 0.17, 0.4: 0.15, 1: 0.12, 1.6: 0.08, 1.8: 0.07})
+    garment = trousers(flare=-24)
+    (thigh, shin), _ = half_widths(garment, flared, points, [0.2, 1.5])
+    (_, least), _ = half_widths(garment, tight, points, [0.2, 1.5])
+    assert thigh > 0.14 and shin < 0.13
+    assert abs(shin - least) < 0.03
+    assert is_snug(panels_for(garment, flared)[0], flared) and not is_snug(panels_for(garment, tight)[0], tight)
+    shorts = with_legs(body, 0.6, {0: 0.17, 0.55: 0.2, 0.65: 0.12, 2: 0.08})
+    bare, _ = half_widths(garment, shorts, points, [1.0, 1.5])
+    assert (bare > 1.03 * np.interp([1.0, 1.5], [0.65, 2], [0.12, 0.08])).all()
 
 
 def test_old_shorts_say_nothing_of_a_long_hem(standing):

@@ -27,6 +27,10 @@ SHOULDER = 0.3  # column station from which on a raised arm moves nothing
 TAPER = 0.6  # limb stations past the old sleeve's end over which a longer one narrows to the arm
 LONGER = 0.25, 0.6  # limb stations past the old cuff from which the old sleeve says less of the new one's width, and nothing
 ROOMY, WIDEST = 2.0, 0.42  # how much wider than the leg in it trousers may be; half their width at most, in torso lengths
+SAME_HEM = 0.25  # leg stations up to which old and new trousers end at the same place
+COVERS = 1.07  # how much wider than a bare leg the trousers on it are at least
+INNER_NARROWS = 0.18, 0.36  # the same on the inner side
+NARROWS = 0.35, 0.8  # leg stations between which trousers come to be as narrow as they are cut, over wider old ones
 ABOVE = 0.1  # limb stations above an old hem or cuff at which its width is read
 UNSEEN = 0.4  # usual score of an elbow or wrist under which an arm is hardly seen
 FOLDED = 40.0  # times the say of a forearm against the upper arm it is folded over
@@ -292,6 +296,34 @@ def _level_hem(controls: np.ndarray, seen: np.ndarray, old: float, new: float) -
     return _mixed(seen, np.maximum(seen, kept), share)
 
 
+def _clothed(controls: np.ndarray, body: Body, hem: float) -> np.ndarray:
+    """[C] 0-1: where the old trousers cover a leg; where new ones end at `hem` near the old ones' end, to below it."""
+    if not np.isfinite(body.trouser_hems).any():
+        return np.ones(len(controls))
+    old = float(np.nanmax(body.trouser_hems))
+    end = max(old, hem) + SAME_HEM if abs(hem - old) < SAME_HEM else old
+    return np.clip((end + 0.1 - controls) / 0.1, 0, 1)
+
+
+def _narrows(controls: np.ndarray, inner: int) -> np.ndarray:
+    """[C, 2] 0-1: how much trousers may be narrower than the cloth that is seen on a leg, to its picture left and right of which
+    `inner` is towards the other leg; hips are not."""
+    ends = [INNER_NARROWS if side == inner else NARROWS for side in (0, 1)]
+    return np.stack([np.clip((controls - low) / (high - low), 0, 1) for low, high in ends], -1)
+
+
+def is_snug(panel: Panel, body: Body) -> bool:
+    """Whether a trouser leg is clearly narrower than the old one over a good part of it."""
+    if panel.part not in (Part.LEFT_LEG, Part.RIGHT_LEG):
+        return False
+    index = 0 if panel.part == Part.LEFT_LEG else 1
+    stations = np.arange(0.3, min(1.8, panel.hem), 0.05)
+    usual = np.interp(stations, LIMB, np.median(np.ptp(body.legs[:, index], axis=-1) / 2, axis=0))
+    cut = 0.8 * np.interp(stations, panel.stations, panel.half_widths)
+    narrow = np.maximum(cut, np.interp(stations, LIMB, body.lean_legs[index]))
+    return bool(((narrow < 0.85 * usual) & (_clothed(stations, body, panel.hem) == 1)).sum() > 3)
+
+
 def _leg_edges(panel, controls, column, points, body, yaw, t):
     is_left = panel.part == Part.LEFT_LEG
     index = 0 if is_left else 1
@@ -301,11 +333,15 @@ def _leg_edges(panel, controls, column, points, body, yaw, t):
     if panel.is_bare:
         bare = across * (np.interp(np.clip(controls, 0, 2), LIMB, body.bare_leg) * unit)[:, None]
         return centres - bare, centres + bare
-    own, other = body.trouser_hems[index], body.trouser_hems[1 - index]
-    widths = _level_hem(controls, widths, own if np.isfinite(own) else other, panel.hem)
+    widths = _level_hem(controls, widths, body.old_hem(index), panel.hem)
     knee = np.stack([np.interp(np.minimum(controls, 1.0), controls, side) for side in widths.T], -1)
     room = ROOMY * np.maximum(widths, knee)  # cloth falls from the knee: a wide leg is as wide at the ankle
     half = np.clip(np.maximum(widths, np.minimum(cut[:, None], room)), 0, WIDEST)
+    clothed = _clothed(controls, body, panel.hem)[:, None]
+    half = np.maximum(half, COVERS * widths * (1 - clothed))  # no rim of bare skin beside the new cloth
+    on_right = is_left == (np.cos(yaw) > 0)
+    narrow = np.maximum(cut, np.interp(np.clip(controls, 0, 2), LIMB, body.lean_legs[index]))[:, None]
+    half = _mixed(half, np.minimum(half, narrow), clothed * _narrows(controls, 0 if on_right else 1))
     lower = [centres + across * (sign * half[:, k] * unit)[:, None] for k, sign in ((0, -1.0), (1, 1.0))]
     # Above the crotch the two legs share the column; the seam between them turns with the body.
     waist = 1.0 + panel.stations[0] * THIGH + (0.0 if panel.joined else body.waists[t])
@@ -315,7 +351,6 @@ def _leg_edges(panel, controls, column, points, body, yaw, t):
     low, high = column.edge(height, 0), column.edge(height, 1)
     facing, turn = np.cos(yaw), np.sin(yaw)
     seam = (low + high) / 2 + (high - low) / 2 * (-turn if facing > 0 else turn)
-    on_right = is_left == (facing > 0)
     upper = [column.at(height, seam if on_right else low), column.at(height, high if on_right else seam)]
     mix = np.clip((controls - CROTCH_ON_LEG) / 0.35, 0, 1)[:, None]
     return tuple(u * (1 - mix) + w * mix for u, w in zip(upper, lower))

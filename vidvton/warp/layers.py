@@ -43,6 +43,7 @@ COURSE = 0.014  # of the picture, over which the border of top and trousers is m
 _SEAM = CROTCH_ON_LEG + 0.15, CROTCH_ON_LEG  # limb stations over which the seam between trouser legs ends
 _ABOUT, _BESIDE = 2.5, 24  # half-widths of a sleeve, and working pixels beside it, in which it can have a say
 PAST = 0.08, 0.2  # limb stations past where old sleeves usually end, over which old cloth becomes the trunk's
+SNUG = 1.04, 1.14  # the same where the new garment is narrower, less and not at all
 RIM = 1.29  # how far beyond a panel's outline (in half-widths) old cloth still counts as its own
 
 
@@ -54,7 +55,8 @@ _STEEP = ((np.clip(np.arange(256), 70, 185) - 70) / 115).astype(np.float32)  # w
 @dataclass(frozen=True)
 class Dressing:
     """What to draw: a garment's `category`, its `texture`, the limb stations where sleeves and trouser legs end, whether it is
-    worn `tucked`, the station on the column where a dress counts as lower garment, and the `fabric`'s colour [3] 0-1."""
+    worn `tucked`, the station on the column where a dress counts as lower garment, the `fabric`'s colour [3] 0-1, and the
+    trouser legs that are narrower than the old ones (`snug`)."""
 
     category: str
     texture: Texture
@@ -63,6 +65,7 @@ class Dressing:
     waist: float = 0.72
     leg_ends: Mapping[Part, float] = field(default_factory=dict)
     fabric: np.ndarray | None = None
+    snug: frozenset[Part] = frozenset()
 
 
 def soften(mask: np.ndarray, *, wide: bool = False) -> np.ndarray:
@@ -158,6 +161,8 @@ def panel_layer(
     allow *= step_between(station, hem + 0.30, hem + 0.18)
     rim = soften(cv2.dilate(old.astype(np.uint8), np.ones((3, 3))))
     domain = _domain(m, hem, dressing.sleeve_ends, labels, across, station, arms)
+    if m.part in dressing.snug:
+        domain *= 1 - step_between(across, *SNUG) * step_between(station, CROTCH_ON_LEG, CROTCH_ON_LEG + 0.15)
     if other is not None:  # down to the crotch the legs meet in a seam: past it cloth is the other's
         domain *= 1 - step_between(across, 0.9, 1.0) * step_between(other, 1.1, 1.0) * step_between(station, *_SEAM)
     cover = domain * rim * np.minimum(2 * reach, 1)

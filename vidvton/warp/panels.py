@@ -20,6 +20,7 @@ LEG_PARTS = (Part.LEFT_LEG, Part.RIGHT_LEG)
 SHOULDER_STATION = -0.12  # the shoulders' upper outline, SLOPE of the way out to the joints, on an average body
 CROTCH_STATION, CROTCH_ON_LEG = 1.16, 0.16
 ON_SLOPE, HOOD = (0.78, 0.9), 0.12  # shares of the way to the seams where no hood is; how much higher one is, in half widths
+INNER_KNOTS = 8  # points at which a trouser leg's inner edge is read
 THIGH = 0.8  # a thigh or a shin in torso lengths
 ANKLE = 2.5  # column station below which no dress or skirt ends: shoes look out from under it
 STRAPLESS, BODICE = 0.24, (0.1, 0.14)  # station where such a garment begins; chest widths below its top at which it shows
@@ -141,7 +142,9 @@ def _column(garment: Garment, parts: np.ndarray, body: Body) -> tuple[Panel, flo
         scale = chest / max(_body_width(body, ARMPIT + 0.05), 0.3)
     natural = start + (rows - top_y) / scale
     armpit_station = start + (armpit_y - top_y) / scale
-    hem, stretch, tucked = _length(garment, natural[-1], armpit_station, body)
+    hem, stretch, tucked = natural[-1], 1.0, False
+    if not np.isin(parts, LEG_PARTS).any():  # a jumpsuit's trunk ends where its legs begin
+        hem, stretch, tucked = _length(garment, natural[-1], armpit_station, body)
     stations = _stretched(natural, armpit_station, stretch)
     return _panel(Part.TORSO, stations, rows, ends[0], ends[1], scale, hem, tucked), scale
 
@@ -186,7 +189,7 @@ def _shoulder_row(parts: np.ndarray, middle: float, half: float, seam_y: float) 
 def _length(garment: Garment, natural: float, armpit: float, body: Body) -> tuple[float, float, bool]:
     """(hem station, stretch below the armpits, tucked): a top is worn as the old one was, unless the lengths are far apart, or
     the old one leaves the belly bare."""
-    if natural <= armpit or (garment.parts == int(Part.LEFT_LEG)).any():  # a jumpsuit's trunk ends where its legs begin
+    if natural <= armpit:
         return natural, 1.0, False
     if not np.isfinite(body.hem):
         # Where the old top leaves the picture nothing is known of what is worn below: the new one does so too.
@@ -328,7 +331,7 @@ def _trousers(garment: Garment, parts: np.ndarray, body: Body, waist: float | No
     for side, outline in (("left", right), ("right", left)):
         inner_y = np.linspace(rows[0], rows[-1], 24)
         outer = np.stack([np.interp(inner_y, rows, outline), inner_y], -1)
-        knots = [top_centre, crotch, *_inner_seam(garment, parts, side, crotch[1])]
+        knots = [top_centre, crotch, *_inner_seam(parts, side, crotch[1])]
         knots = [k for i, k in enumerate(knots) if i == 0 or k[1] > knots[i - 1][1]]
         inner = np.stack([np.interp(inner_y, [k[1] for k in knots], [k[0] for k in knots]), inner_y], -1)
         # Rows above the crotch lie on the leg's axis too: the waist is at a negative station of the leg.
@@ -362,14 +365,12 @@ def _crotch(garment: Garment, parts: np.ndarray) -> np.ndarray | None:
     return np.array([(inner["left"][row] + inner["right"][row]) / 2, row])
 
 
-def _inner_seam(garment: Garment, parts: np.ndarray, side: str, crotch: float) -> list[np.ndarray]:
+def _inner_seam(parts: np.ndarray, side: str, crotch: float) -> list[np.ndarray]:
     """Points (x, y) of the wearer's `side` leg's inner edge below the `crotch` row, downwards."""
-    if garment.category == "lower":
-        return [p for p in (_point(garment, f"{name}_inner_{side}") for name in ("knee", "hem")) if p is not None]
     edge = _inner_edge(parts, side)
     rows = np.flatnonzero(np.isfinite(edge))
     rows = rows[rows > crotch + 0.05 * (rows[-1] - crotch)]
-    return [np.array([edge[row], row + 0.5]) for row in rows[:: max(1, len(rows) // 6)]]
+    return [np.array([edge[row], row + 0.5]) for row in rows[:: max(1, len(rows) // INNER_KNOTS)]]
 
 
 def _inner_edge(parts: np.ndarray, side: str) -> np.ndarray:

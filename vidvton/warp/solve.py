@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -26,6 +27,7 @@ from vidvton.warp.body import (
 
 PARTLY, STEADY = 0.7, 4  # share of its width under which an arm is partly hidden, usual over frames to each side
 HIGHEST = 0.3  # torso lengths that a waist may be seen above where it usually is
+INNER_LEG, LEAN = (0.39, 1.81), (0.95, 1.6)  # leg stations where trousers show how wide a leg is at most; that against a bare one
 MOSTLY_CLOTHED = 1.5  # limb station from which on too little of a limb is bare to tell where all of it lies
 
 
@@ -54,6 +56,19 @@ class Body:
     bare_arm: np.ndarray
     bare_leg: np.ndarray
     hidden: np.ndarray
+
+    def old_hem(self, index: int) -> float:
+        """The station at which the old trousers end on one leg; what the other leg tells where that is not seen, else NaN."""
+        own, other = self.trouser_hems[index], self.trouser_hems[1 - index]
+        return float(own if np.isfinite(own) else other)
+
+    @cached_property
+    def lean_legs(self) -> np.ndarray:
+        """[2, S] half-widths in torso lengths: the largest bare legs that fit, over this shot, into what is worn on each."""
+        usual = np.median(np.ptp(self.legs, axis=-1) / 2, axis=0)
+        inner = slice(*np.searchsorted(LIMB, INNER_LEG))
+        share = (usual[:, inner] / self.bare_leg[inner]).min(1)
+        return np.clip(share, *LEAN)[:, None] * self.bare_leg
 
 
 def solve_body(measure: BodyMeasure, keypoints: np.ndarray, yaw: np.ndarray, *, rate: float = 25.0) -> Body:
