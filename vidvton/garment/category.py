@@ -8,8 +8,10 @@ import numpy as np
 
 from ..errors import MisuseError
 from ..values import CATEGORIES, Layout
-from .landmarks import Shape, read_upper
+from .landmarks import PLACED, Shape, read_upper
 from .outline import Half, leg_gap, torso_width
+
+LONGEST_TOP = 1.7  # chest widths that a top reaches below the armpits at most; what reaches further is a dress
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def read_category(mask: np.ndarray) -> Reading:
         if fork > 0.8:
             return Reading("full" if tall > 2.15 else "upper", 0.6, clues)
         return Reading("full", 0.7, clues + ", jumpsuit")
-    if any(sleeves) or top_like > 0.4:
+    if any(sleeves) or top_like > 0.4 or _is_halter(mask):
         limit = _dress_limit(shape, any(sleeves))
         sure = float(np.clip(0.5 + abs(tall - limit) * 0.7, 0.5, 0.98))
         return Reading("full" if tall > limit else "upper", sure, clues + f", dress above {limit:.2f}")
@@ -62,11 +64,31 @@ def read_category(mask: np.ndarray) -> Reading:
 def _dress_limit(shape: Shape, sleeved: bool) -> float:
     """Height in body spans above which a garment is a dress: less with a waist drawn in, more for a straight boxy cut."""
     limit = 2.3 if sleeved else 1.95
+    if _skirt_length(shape) > LONGEST_TOP:
+        return min(limit, 1.6)
     waists = [s.points["waist"][2] for s in (shape.left, shape.right)]
     if min(waists) > 0.65:
         return limit - 0.15
     chest, hem = (sum(s.points[n][0] - s.half.axis for s in (shape.left, shape.right)) for n in ("armpit", "hem"))
     return limit + (0.3 if sleeved else 0.1) if abs(hem / max(1.0, chest) - 1) < 0.12 else limit
+
+
+def _skirt_length(shape: Shape) -> float:
+    """How far a garment reaches below the armpits, in widths of its chest; 0 where the armpits are only placed."""
+    sides = shape.left, shape.right
+    if min(s.points["armpit"][2] for s in sides) <= PLACED:
+        return 0.0
+    chest = sum(s.points["armpit"][0] - s.half.axis for s in sides)
+    return float(np.mean([s.points["hem"][1] - s.points["armpit"][1] for s in sides]) / max(1.0, chest))
+
+
+def _is_halter(mask: np.ndarray) -> bool:
+    """Whether a silhouette is narrow at its top only, as a top held at the neck is; a skirt widens down to its hem."""
+    width = mask.sum(1)[mask.any(1)]
+    n = len(width)
+    return bool(
+        width[: max(1, n // 12)].mean() < 0.4 * width.max() and width[int(0.6 * n) : int(0.97 * n)].min() > 0.85 * width.max()
+    )
 
 
 def _body_span(shape: Shape, body: float, sleeved: bool) -> float:

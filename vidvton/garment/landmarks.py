@@ -213,6 +213,10 @@ def _cuff(side: Side, root: int, armpit: int, *, attached: bool = False) -> None
     far = np.linalg.norm(path - centre, axis=1)
     far /= far.max()
     turn = np.clip(half.turn[root : armpit + 1], 0, 100)
+    close = np.clip(turning(half.path, 4)[root : armpit + 1], 0, 100)
+    sharp = [i for i in range(2, n - 2) if far[i] > 0.85 and close[i] > 40 and close[i] >= close[max(0, i - 4) : i + 5].max()]
+    if len(sharp) == 2:  # a narrow cuff's two corners are one to a broad look
+        turn = np.where(far > 0.85, close, turn)
     # the cuff is beyond the first third of the way; its inner corner may lie close under the arm
     first = 0 if attached else int(0.3 * n)
     peaks = [
@@ -227,7 +231,7 @@ def _cuff(side: Side, root: int, armpit: int, *, attached: bool = False) -> None
                 continue
             apart = float(np.linalg.norm(path[a] - path[b])) / width
             straight = float(np.linalg.norm(path[b] - path[a])) / max(1.0, _length(path[a : b + 1]))
-            if not 0.2 < apart < 1.35 or straight < 0.7:
+            if not 0.15 < apart < 1.35 or straight < 0.7:
                 continue
             value = turn[a] + turn[b] + 130 * (far[a] + far[b]) - 25 * abs(np.log(apart / 0.7))
             if value > best:

@@ -192,7 +192,7 @@ def _column_edges(
     # Worn, flat cloth shows about 85 % of its width; the rest goes round the sides.
     half = 0.85 * np.interp(controls, panel.stations, panel.half_widths)
     # Below the hips a skirt hangs by its own cut; above them, and on tops, cloth lies on the body.
-    hangs = np.clip((controls - 0.85) / 0.3, 0, 1) * (panel.part == Part.SKIRT or panel.hem > 1.45)
+    hangs = np.clip((controls - 0.85) / 0.3, 0, 1) * panel.hangs
     ends = []
     for side, sign in ((0, -1.0), (1, 1.0)):
         outline = np.abs(column.edge(places, side))

@@ -55,8 +55,8 @@ _STEEP = ((np.clip(np.arange(256), 70, 185) - 70) / 115).astype(np.float32)  # w
 @dataclass(frozen=True)
 class Dressing:
     """What to draw: a garment's `category`, its `texture`, the limb stations where sleeves and trouser legs end, whether it is
-    worn `tucked`, the station on the column where a dress counts as lower garment, the `fabric`'s colour [3] 0-1, and the
-    trouser legs that are narrower than the old ones (`snug`)."""
+    worn `tucked`, the station on the column where a dress counts as lower garment, the `fabric`'s colour [3] 0-1, the
+    trouser legs that are narrower than the old ones (`snug`), and whether the cloth `hangs` free below the hips."""
 
     category: str
     texture: Texture
@@ -66,6 +66,7 @@ class Dressing:
     leg_ends: Mapping[Part, float] = field(default_factory=dict)
     fabric: np.ndarray | None = None
     snug: frozenset[Part] = frozenset()
+    hangs: bool = False
 
 
 def soften(mask: np.ndarray, *, wide: bool = False) -> np.ndarray:
@@ -160,7 +161,7 @@ def panel_layer(
     allow = _allowed(m, dressing, labels, across, station, arms, side) * lies
     allow *= step_between(station, hem + 0.30, hem + 0.18)
     rim = soften(cv2.dilate(old.astype(np.uint8), np.ones((3, 3))))
-    domain = _domain(m, hem, dressing.sleeve_ends, labels, across, station, arms)
+    domain = _domain(m, hem, dressing.sleeve_ends, labels, across, station, arms, dressing.hangs)
     if m.part in dressing.snug:
         domain *= 1 - step_between(across, *SNUG) * step_between(station, CROTCH_ON_LEG, CROTCH_ON_LEG + 0.15)
     if other is not None:  # down to the crotch the legs meet in a seam: past it cloth is the other's
@@ -276,8 +277,9 @@ def _domain(
     across: np.ndarray,
     station: np.ndarray,
     arms: list[Limb],
+    hangs: bool = False,
 ) -> np.ndarray:
-    """[h, w] 0-1: where old cloth is this panel's to cover."""
+    """[h, w] 0-1: where old cloth is this panel's to cover; `hangs`: below the hips it hangs free of the body."""
     if m.part in SLEEVES:
         return step_between(across, 1.14, 1.06) * step_between(station, hem + 0.08, hem + 0.02)
     # An old hem may hang lower; far below, or wide of the body there, old cloth is not this garment's to replace but to take
@@ -290,8 +292,8 @@ def _domain(
             skirt = cv2.dilate(skirt.view(np.uint8), np.ones((9, 9))) > 0
             domain = np.where(skirt & (station > CROTCH_ON_LEG), np.minimum(domain, step_between(across, 1.12, 1.02)), domain)
         return domain  # what is old of trousers is theirs on either side of an arm
-    hangs = step_between(station, 0.9, 1.1) * (m.part == Part.SKIRT or hem > 1.45)
-    domain = np.minimum(domain, 1 - hangs * step_between(across, 1.04, 1.12))
+    if hangs:
+        domain = np.minimum(domain, 1 - step_between(station, 0.9, 1.1) * step_between(across, 1.04, 1.12))
     outside = step_between(across, 0.86, 1.0)
     if not sleeve_ends:  # without sleeves the shoulders are bare
         domain *= 1 - step_between(across, 0.78, 0.9) * step_between(station, 0.45, 0.3)

@@ -224,7 +224,7 @@ def fit_outfit(
         legs = {p.part: p.hem for p in panels if p.part in TROUSER_LEGS}
         snug = frozenset(legs) if any(is_snug(p, body) for p in panels) else frozenset()
         fabric = garment.fabric.numpy() * albedo.lamp
-        dressing = Dressing(garment.category, texture, ends, first.tucked, waist, legs, fabric, snug)
+        dressing = Dressing(garment.category, texture, ends, first.tucked, waist, legs, fabric, snug, first.hangs)
         wears.append(Wear(dressing, fitted, _lock(fitted, yaw, motion, flow_step)))
     skin = albedo.skin if np.isfinite(albedo.skin).all() else np.stack([DEFAULT_SKIN * albedo.lamp] * 2)
     parts = {Part.LEFT_SLEEVE, Part.RIGHT_SLEEVE}  # arms lie before any garment; legs are bared by lower and full ones alone

@@ -31,6 +31,10 @@ BELOW_EDGE = 0.15  # torso lengths that a top reaches below the picture where th
 LENGTHENED = 1.5  # how much longer than it is cut that may make it; what would take more is a dress
 HIPS, SHORTENED = 0.9, 0.6  # station below which an old top's end is no waistband; how far a new one is shortened to end there
 LONGEST = 1.35  # how much longer than it is cut a new top is drawn where the old one is longer
+HANGING, FLARED = (
+    1.45,
+    1.3,
+)  # station of a hem below which cloth hangs free; how much wider than the waist it is where it does above
 DRESS_HEM = 1.4  # station from which on an old top is a dress, and tells nothing of how long a top is worn
 TUCKED = 0.82  # an old top this much shorter than the new one's natural length is worn tucked in, so the new one is too
 
@@ -53,6 +57,15 @@ class Panel:
     def is_bare(self) -> bool:
         """True for a limb itself, with no cloth to read."""
         return not self.half_widths.any()
+
+    @property
+    def hangs(self) -> bool:
+        """Whether cloth hangs free below the hips: a skirt, a dress, or what flares below the waist."""
+        if self.part != Part.TORSO:
+            return self.part == Part.SKIRT
+        waist = self.half_widths[(self.stations > 0.4) & (self.stations < 1.0)].min(initial=np.inf)
+        at_hem = np.interp(self.hem, self.stations, self.half_widths)
+        return bool(self.hem > HANGING or (self.hem > 1.05 and at_hem > FLARED * waist))
 
 
 def panels_for(garment: Garment, body: Body) -> tuple[Panel, ...]:
