@@ -125,13 +125,17 @@ CUTS = {  # the picture's right half, from the top of the centre line to its bot
                  (288, 616), (CENTRE, 396)],
     "jacket": [(CENTRE, 120), (296, 92), (340, 112), (398, 178), (420, 452), (376, 460), (358, 250), (357, 232), (354, 250),
                (360, 500), (CENTRE, 504)],
+    "halter": [(CENTRE, 110), (286, 104), (296, 112), (372, 270), (376, 520), (CENTRE, 528)],
+    "mini": [(CENTRE, 110), (296, 92), (346, 104), (400, 170), (368, 196), (340, 172), (322, 262), (408, 492), (CENTRE, 500)],
+    "balloon": [(CENTRE, 120), (290, 96), (352, 112), (440, 180), (466, 300), (436, 412), (436, 440), (410, 440), (410, 412),
+                (372, 300), (352, 220), (356, 470), (CENTRE, 476)],
 }  # fmt: skip
 
 
 def cut(kind: str, *, colour=(70, 90, 150), seed: int = 0, shadow: float = 0.0) -> Drawing:
-    """A garment of another cut on a plain ground: a cropped top whose long sleeves hang below its hem, a camisole, a strapless
-    dress, a jumpsuit, a jacket whose sleeves lie close to its body. Its `shadow` takes that share of the ground's light where it
-    is deepest. It has no true landmarks."""
+    """A garment of another cut on a plain ground: a cropped top whose long sleeves hang below its hem, a jacket whose sleeves lie
+    close to its body, and what else there is in CUTS. Its `shadow` takes that share of the ground's light where it is deepest. It
+    has no true landmarks."""
     cover = _fill(_mirrored(CUTS[kind]))
     lit = ground("plain", seed) * (1 - shadow * cv2.GaussianBlur(cover, (0, 0), 6))[..., None]
     return _paint(cover, np.zeros(SIZE, np.float32), {}, colour, lit, seed)

@@ -23,11 +23,20 @@ def prepared(picture: np.ndarray) -> Garment:
         ("camisole", "upper", "none", None),  # straps do not make a dress of it
         ("strapless", "full", "none", "skirt"),
         ("jumpsuit", "full", "short", "long"),
+        ("halter", "upper", "none", None),  # narrow at its top alone, as no skirt is
+        ("mini", "full", "short", "skirt"),
     ],
 )
 def test_category_and_layout(kind: str, category: str, sleeve: str, leg: str | None) -> None:
     garment = prepare_garment(drawings.cut(kind).tensor)
     assert (garment.category, garment.layout.sleeve, garment.layout.leg) == (category, sleeve, leg)
+
+
+def test_a_narrow_cuff_has_two_corners() -> None:
+    garment = prepare_garment(drawings.cut("balloon").tensor)
+    for side in ("left", "right"):
+        outer, inner = (np.array(garment.landmark(f"cuff_{name}_{side}")[:2]) for name in ("outer", "inner"))
+        assert 18 < abs(outer[0] - inner[0]) < 36 and abs(outer[1] - inner[1]) < 12
 
 
 def test_a_jumpsuit_has_legs_below_its_trunk() -> None:

@@ -12,6 +12,7 @@ from vidvton.garment import prepare_garment
 from vidvton.garment.canonical import crop_box
 from vidvton.values import Garment, Part
 from vidvton.warp.body import BodyMeasure, measure_frame
+from vidvton.warp.fit import fit_panels, is_billowing
 from vidvton.warp.outfit import fit_outfit
 from vidvton.warp.panels import is_strapless, panels_for
 from vidvton.warp.shade import learn_albedo
@@ -86,6 +87,28 @@ def test_straps_stay_narrow_over_an_old_tee(stood):
         strap = int(right.argmax())
         assert 0.1 * UNIT < strap < 0.4 * UNIT
         assert int((~right[strap:]).argmax()) < 0.12 * UNIT
+
+
+def test_a_short_dress_that_flares_hangs_free(stood):
+    flared, straight = (panels_for(g, stood[3])[0] for g in (read("mini"), prepare_garment(drawings.top("tee").tensor)))
+    assert flared.hangs and not straight.hangs
+    hips, cloth = stood[1][2] > 0, worn(read("mini"), stood)
+    row = rows(flared.hem - 0.12, flared.hem).start
+    assert (cloth[row] > 0.5).sum() > 1.25 * hips[rows(1.1, 1.2).start, MIDDLE - 45 : MIDDLE + 45].sum()
+
+
+def test_billowing_sleeves_stand_off_the_forearm(stood):
+    _, _, points, body = stood
+    widths = []
+    for garment in (read("balloon"), prepare_garment(drawings.top("long").tensor)):
+        panels = panels_for(garment, body)
+        sleeve = next(p for p in panels if p.part == Part.LEFT_SLEEVE)
+        fitted = fit_panels((sleeve,), body, points, np.zeros((len(points), 33)), np.zeros(len(points)))[0]
+        ends = fitted.points[2]
+        half = np.linalg.norm(ends[:, 2] - ends[:, 0], axis=-1) / 2 / body.unit[2]
+        widths.append((is_billowing(sleeve, body), np.interp(1.2, fitted.controls, half)))
+    (balloon, wide), (ordinary, slim) = widths
+    assert balloon and not ordinary and wide > 1.3 * slim
 
 
 def tee() -> drawings.Drawing:

@@ -39,6 +39,7 @@ TROUSER_LEGS = (Part.LEFT_LEG, Part.RIGHT_LEG)
 OWN_ARM = {Part.LEFT_SLEEVE: labelled("left_arm"), Part.RIGHT_SLEEVE: labelled("right_arm")}
 OWN_SKIN = OWN_ARM | {Part.LEFT_LEG: labelled("left_leg"), Part.RIGHT_LEG: labelled("right_leg")}
 STANDS_OFF = 0.008, 0.018  # of the picture: how far a sleeve reaches beyond the arm's outline at the shoulder, and below it
+BILLOWS_OFF = 0.035  # the same below the shoulder, of a sleeve that stands far off the arm
 COURSE = 0.014  # of the picture, over which the border of top and trousers is made smooth
 _SEAM = CROTCH_ON_LEG + 0.15, CROTCH_ON_LEG  # limb stations over which the seam between trouser legs ends
 _ABOUT, _BESIDE = 2.5, 24  # half-widths of a sleeve, and working pixels beside it, in which it can have a say
@@ -56,7 +57,8 @@ _STEEP = ((np.clip(np.arange(256), 70, 185) - 70) / 115).astype(np.float32)  # w
 class Dressing:
     """What to draw: a garment's `category`, its `texture`, the limb stations where sleeves and trouser legs end, whether it is
     worn `tucked`, the station on the column where a dress counts as lower garment, the `fabric`'s colour [3] 0-1, the
-    trouser legs that are narrower than the old ones (`snug`), and whether the cloth `hangs` free below the hips."""
+    trouser legs that are narrower than the old ones (`snug`), and whether the cloth `hangs` free below the hips
+    and the sleeves stand far off the arms (`billows`)."""
 
     category: str
     texture: Texture
@@ -67,6 +69,7 @@ class Dressing:
     fabric: np.ndarray | None = None
     snug: frozenset[Part] = frozenset()
     hangs: bool = False
+    billows: bool = False
 
 
 def soften(mask: np.ndarray, *, wide: bool = False) -> np.ndarray:
@@ -248,7 +251,8 @@ def _allowed(
     if m.part in SLEEVES:
         # A sleeve stands off the arm a little, at the shoulder hardly at all, never far.
         person = (~picked(labels, BACKGROUND)).astype(np.uint8)
-        close, near = (cv2.dilate(person, np.ones((2 * max(2, round(r * side)) + 1,) * 2)) > 0 for r in STANDS_OFF)
+        reach = STANDS_OFF[0], BILLOWS_OFF if dressing.billows else STANDS_OFF[1]
+        close, near = (cv2.dilate(person, np.ones((2 * max(2, round(r * side)) + 1,) * 2)) > 0 for r in reach)
         near = (close & (station > 0.12)) | (near & (station > 0.3))
         seen = picked(labels, UPPER | SKIN_OF_TRUNK | LOWER | OWN_ARM[m.part]) | (picked(labels, BACKGROUND) & near)
         hidden &= ~picked(labels, OWN_ARM[m.part])

@@ -11,7 +11,7 @@ import numpy as np
 from vidvton.values import Garment, Part
 from vidvton.warp.canvas import Canvas, Layer, enlarged_layer
 from vidvton.warp.drape import PanelMap, enlarge, map_panel, part_of
-from vidvton.warp.fit import FittedPanel, fit_panels, is_snug
+from vidvton.warp.fit import FittedPanel, fit_panels, is_billowing, is_snug
 from vidvton.warp.layers import (
     DRESS,
     SLEEVES,
@@ -223,8 +223,9 @@ def fit_outfit(
         ends = {p.part: p.hem for p in panels if p.part in SLEEVES}
         legs = {p.part: p.hem for p in panels if p.part in TROUSER_LEGS}
         snug = frozenset(legs) if any(is_snug(p, body) for p in panels) else frozenset()
+        billows = any(is_billowing(p, body) for p in panels)
         fabric = garment.fabric.numpy() * albedo.lamp
-        dressing = Dressing(garment.category, texture, ends, first.tucked, waist, legs, fabric, snug, first.hangs)
+        dressing = Dressing(garment.category, texture, ends, first.tucked, waist, legs, fabric, snug, first.hangs, billows)
         wears.append(Wear(dressing, fitted, _lock(fitted, yaw, motion, flow_step)))
     skin = albedo.skin if np.isfinite(albedo.skin).all() else np.stack([DEFAULT_SKIN * albedo.lamp] * 2)
     parts = {Part.LEFT_SLEEVE, Part.RIGHT_SLEEVE}  # arms lie before any garment; legs are bared by lower and full ones alone
