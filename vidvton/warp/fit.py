@@ -27,7 +27,7 @@ SHOULDER = 0.3  # column station from which on a raised arm moves nothing
 TAPER = 0.6  # limb stations past the old sleeve's end over which a longer one narrows to the arm
 LONGER = 0.25, 0.6  # limb stations past the old cuff from which the old sleeve says less of the new one's width, and nothing
 ROOMY, WIDEST = 2.0, 0.42  # how much wider than the leg in it trousers may be; half their width at most, in torso lengths
-BILLOW, BILLOWING = 1.1, (1.75, 2.1)  # arms by which a billowing sleeve is wider; half-widths in arms from which one is, wholly
+BILLOW, BILLOWING = 1.1, (1.85, 2.15)  # arms by which a billowing sleeve is wider; half-widths in arms from which one is, wholly
 SAME_HEM = 0.25  # leg stations up to which old and new trousers end at the same place
 COVERS = 1.07  # how much wider than a bare leg the trousers on it are at least
 INNER_NARROWS = 0.18, 0.36  # the same on the inner side
@@ -249,7 +249,7 @@ def _sleeve_width(panel, controls, seen, average, cuff, *, outer):
 
 
 def _billows(controls: np.ndarray, cut: np.ndarray, average: np.ndarray) -> np.ndarray:
-    """[C] 0-1: where a sleeve is so wide about the forearm that it is meant to be: ordinary ones are not 1.8 arms wide there."""
+    """[C] 0-1: where a sleeve is so wide about the forearm that it is meant to be: ordinary ones are not that wide there."""
     below = np.clip((controls - 0.5) / 0.4, 0, 1)
     return below * np.clip((cut / average - BILLOWING[0]) / (BILLOWING[1] - BILLOWING[0]), 0, 1)
 
@@ -260,7 +260,7 @@ def is_billowing(panel: Panel, body: Body) -> bool:
         return False
     stations = np.arange(1.0, min(panel.hem, 2.0), 0.1)
     cut = 0.8 * np.interp(stations, panel.stations, panel.half_widths)
-    return bool((_billows(stations, cut, np.interp(stations, LIMB, body.bare_arm)) > 0.5).sum() > 2)
+    return bool((_billows(stations, cut, np.interp(stations, LIMB, body.bare_arm)) > 0.3).sum() > 2)
 
 
 def _aside(controls: np.ndarray, seen: np.ndarray, average: np.ndarray, cuff: float) -> np.ndarray:

@@ -21,6 +21,7 @@ SHOULDER_STATION = -0.12  # the shoulders' upper outline, SLOPE of the way out t
 CROTCH_STATION, CROTCH_ON_LEG = 1.16, 0.16
 ON_SLOPE, HOOD = (0.78, 0.9), 0.12  # shares of the way to the seams where no hood is; how much higher one is, in half widths
 INNER_KNOTS = 8  # points at which a trouser leg's inner edge is read
+BULGE = 1.3  # times as far out as its seam's points tell does a sleeve reach that is drawn by its own outline
 THIGH = 0.8  # a thigh or a shin in torso lengths
 ANKLE = 2.5  # column station below which no dress or skirt ends: shoes look out from under it
 STRAPLESS, BODICE = 0.24, (0.1, 0.14)  # station where such a garment begins; chest widths below its top at which it shows
@@ -295,9 +296,34 @@ def _sleeves(garment: Garment, parts: np.ndarray, body: Body, scale: float) -> t
     panels = []
     for side, part in (("left", Part.LEFT_SLEEVE), ("right", Part.RIGHT_SLEEVE)):
         usable = side in seams and lengths[side] > 0.75 * lengths[longest]
-        left, right = seams[side] if usable else seams[longest][::-1]
+        of = side if usable else longest
+        ends = _bulging(*seams[of], parts, Part.LEFT_SLEEVE if of == "left" else Part.RIGHT_SLEEVE)
+        left, right = ends if usable else ends[::-1]
         panels.append(_strip(part, left, right, np.linspace(0, reach, 12), scale, reach))
     return tuple(panels)
+
+
+def _bulging(left, right, parts: np.ndarray, sleeve: Part) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """A `sleeve`'s seams, `left` and `right` lists of points, as they are, or, where its cloth bulges far beyond lines between
+    these, as the cloth's own sides. What lies on the trunk has no sides to be seen."""
+    share = np.linspace(0, 1, 12)
+    a, b = _polyline(left, share), _polyline(right, share)
+    half = np.maximum(np.linalg.norm(b - a, axis=1, keepdims=True) / 2, 1e-6)
+    middle, out = (a + b) / 2, (b - a) / 2 / half
+    steps = np.arange(0, 2.5, 0.02)
+    ends = []
+    for sign in (-1, 1):
+        at = middle[:, None] + sign * (out * half)[:, None] * steps[None, :, None]
+        x, y = (np.clip(at[..., k], 0, parts.shape[1 - k] - 1).astype(int) for k in (0, 1))
+        beyond = (parts[y, x] != sleeve) & (steps >= 0.5)
+        first = beyond.argmax(1)
+        free = beyond.any(1) & (np.take_along_axis(parts[y, x], first[:, None], 1)[:, 0] == Part.NONE)
+        ends.append(np.where(free, steps[first], 1.0))
+    below = np.clip((share - 0.25) / 0.25, 0, 1)  # at the shoulder every sleeve is rounder than its seam's points
+    low, high = (1 + below * np.maximum(e - 1, 0) for e in ends)
+    if np.maximum(low, high)[(share > 0.45) & (share < 0.95)].max() < BULGE:
+        return left, right
+    return list(middle - out * half * low[:, None]), list(middle + out * half * high[:, None])
 
 
 def _waist_station(body: Body) -> float:
