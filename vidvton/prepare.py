@@ -20,8 +20,9 @@ from vidvton.warp.canvas import Box
 from vidvton.warp.outfit import Drawn, Outfit, fit_outfit
 
 
-def fit_shot(analysis: Analysis, shot: Shot, garments: tuple[Garment, ...]) -> Outfit:
-    """`garments` fitted to one shot of a clip; the shot must show the person (`shot.body`)."""
+def fit_shot(analysis: Analysis, shot: Shot, garments: tuple[Garment, ...], *, untucked: bool = False) -> Outfit:
+    """`garments` fitted to one shot of a clip; the shot must show the person (`shot.body`). `untucked`, tops hang over what is
+    worn below, even where the old one is tucked in."""
     pose = analysis.crops.pose(analysis.track, shot.start, shot.stop)
     box, size = analysis.crops.boxes[shot.start], analysis.crops.sizes[shot.start]
 
@@ -38,6 +39,7 @@ def fit_shot(analysis: Analysis, shot: Shot, garments: tuple[Garment, ...]) -> O
         zoom=float((box[3] - box[1]) / size[0]),
         motion=motion,
         flow_step=FLOW_STEP,
+        untucked=untucked,
     )
 
 

@@ -99,6 +99,8 @@ def test_over_a_short_top_a_new_one_is_tucked_in_or_short(standing):
     *_, body = standing
     natural, tucked, short = (panels_for(tee(), replace(body, hem=hem, waist=hem))[0] for hem in (np.nan, 0.7, 0.95))
     assert tucked.tucked and abs(tucked.hem - 0.7) < 1e-6
+    hanging = panels_for(tee(), replace(body, hem=0.7, waist=0.7), untucked=True)[0]
+    assert not hanging.tucked and hanging.hem == natural.hem
     assert not short.tucked and 0.95 - 1e-6 <= short.hem < natural.hem - 0.08
     chest = short.stations < 0.45
     assert np.allclose(short.stations[chest], natural.stations[chest], atol=0.06), "the print's place is not shortened much"

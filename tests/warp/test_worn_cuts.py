@@ -1,5 +1,7 @@
 """Garments of less common cuts on a drawn person: jumpsuits, strapless dresses, thin straps, hoods."""
 
+from dataclasses import replace
+
 import cv2
 import garment_drawings as drawings
 import numpy as np
@@ -95,6 +97,16 @@ def test_a_short_dress_that_flares_hangs_free(stood):
     hips, cloth = stood[1][2] > 0, worn(read("mini"), stood)
     row = rows(flared.hem - 0.12, flared.hem).start
     assert (cloth[row] > 0.5).sum() > 1.25 * hips[rows(1.1, 1.2).start, MIDDLE - 45 : MIDDLE + 45].sum()
+
+
+def test_a_long_top_hangs_between_the_legs(stood):
+    frames, labels, points, body = stood
+    free = replace(body, hem=np.nan)
+    (trunk, *_), cloth = panels_for(read("jacket"), free), worn(read("jacket"), (frames, labels, points, free))
+    band = rows(1.25, trunk.hem - 0.03), slice(MIDDLE - 3, MIDDLE + 3)
+    assert trunk.hem > 1.3
+    assert (labels[2][band] == 0).any(), "there is ground between the legs"
+    assert cloth[band].min() > 0.9
 
 
 def test_billowing_sleeves_stand_off_the_forearm(stood):

@@ -40,6 +40,10 @@ def render(
             metavar="WHO", help="Whom to dress: largest, a number from the left (1, 2, ...), or x,y in pixels [default: largest]"
         ),
     ] = None,
+    untucked: Annotated[
+        bool,
+        typer.Option("--untucked", help="Let a top hang over what is worn below, though the old one is tucked in [default: off]"),
+    ] = False,
     engine: Annotated[
         str | None,
         typer.Option(metavar="WORD", help="auto, warp or diffusion; auto is diffusion where there is a model [default: auto]"),
@@ -130,7 +134,7 @@ def render(
         "window": window,
         "person_features": None if person_features is None else str(person_features),
     }
-    groups = {"video": video, "limits": limits, "diffusion": diffusion}
+    groups = {"video": video, "limits": limits, "warp": {"untucked": True} if untucked else {}, "diffusion": diffusion}
     settings = _settings(config, {"engine": engine, "who": who, "seed": seed, **groups})
     request = RenderRequest(
         source=clip,

@@ -96,7 +96,7 @@ class DiffusionEngine:
         who = self._settings.who
         yield from analyse_clip(film.clips, film.size, self._work, who=who, name=film.name, frames_at=film.frames_at)
         analysis, outfits = load_analysis(self._work, film.size, rate=film.rate), Outfits()
-        yield from fit_all(analysis, self._garments, outfits)
+        yield from fit_all(analysis, self._garments, outfits, untucked=self._settings.warp.untucked)
         categories = {g.category for g in self._garments}
         category = categories.pop() if len(categories) == 1 else "full"
         size = self._checkpoint.config.size

@@ -43,6 +43,8 @@ class WarpSettings(Strict):
 
     steady: float = Field(0.85, ge=0, le=0.95)
     """How much of every frame comes from the one before, carried along the motion: more is steadier and softer, 0 is off."""
+    untucked: bool = False
+    """Whether tops hang to their own length over what is worn below, even where the old top is tucked in."""
 
 
 class DiffusionSettings(Strict):

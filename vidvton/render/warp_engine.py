@@ -46,7 +46,7 @@ class WarpEngine:
         count = len(self._analysis.track)
         for shot in self._analysis.shots:
             if shot.body is not None:
-                self._outfits[shot.start] = fit_shot(self._analysis, shot, self._garments)
+                self._outfits[shot.start] = fit_shot(self._analysis, shot, self._garments, untucked=self._settings.warp.untucked)
             yield Progress("fit", shot.stop, count)
         if count >= LEAST_FOR_WORKERS and worker_count() > 1:
             self._pool = fork_workers(worker_count(), self)

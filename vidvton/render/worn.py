@@ -59,9 +59,9 @@ class Worn:
         return crop
 
 
-def fit_all(analysis: Analysis, garments: tuple[Garment, ...], outfits: Outfits) -> Iterator[Progress]:
+def fit_all(analysis: Analysis, garments: tuple[Garment, ...], outfits: Outfits, *, untucked: bool = False) -> Iterator[Progress]:
     """Fit `garments` to every shot that shows the person, into `outfits`."""
     for shot in analysis.shots:
         if shot.body is not None:
-            outfits[shot.start] = fit_shot(analysis, shot, garments)
+            outfits[shot.start] = fit_shot(analysis, shot, garments, untucked=untucked)
         yield Progress("fit", shot.stop, len(analysis.track))

@@ -16,7 +16,7 @@ from vidvton.warp.body import BARE_ARM, LOWER, UPPER, picked
 from vidvton.warp.canvas import Box, Canvas, Layer
 from vidvton.warp.drape import PanelMap, enlarge, part_of
 from vidvton.warp.limbs import Limb
-from vidvton.warp.panels import CROTCH_ON_LEG
+from vidvton.warp.panels import CROTCH_ON_LEG, CROTCH_STATION
 from vidvton.warp.texture import Texture
 
 _id = {name: k for k, name in enumerate(CIHP_LABELS)}
@@ -161,7 +161,7 @@ def panel_layer(
     lies = _within(across, OUTLINE) * reach
     if m.part in SLEEVES:
         lies = np.maximum(lies, _sleeved(m, hem, labels, arms) * step_between(across, 1.9, 1.7))
-    allow = _allowed(m, dressing, labels, across, station, arms, side) * lies
+    allow = _allowed(m, hem, dressing, labels, across, station, arms, side) * lies
     allow *= step_between(station, hem + 0.30, hem + 0.18)
     rim = soften(cv2.dilate(old.astype(np.uint8), np.ones((3, 3))))
     domain = _domain(m, hem, dressing.sleeve_ends, labels, across, station, arms, dressing.hangs)
@@ -237,6 +237,7 @@ def _cropped(part: Box, m: PanelMap, labels, old, column, arms: list[Limb], canv
 
 def _allowed(
     m: PanelMap,
+    hem: float,
     dressing: Dressing,
     labels: np.ndarray,
     across: np.ndarray,
@@ -258,6 +259,8 @@ def _allowed(
         hidden &= ~picked(labels, OWN_ARM[m.part])
     elif dressing.category == "upper":
         seen = picked(labels, UPPER | SKIN_OF_TRUNK) if dressing.tucked else picked(labels, UPPER | SKIN_OF_TRUNK | LOWER)
+        if hem > CROTCH_STATION + 0.04:  # a long top hangs between the legs, too
+            seen |= picked(labels, BACKGROUND | LEGS_BARE) & (station > 0.9) & (across < 0.95)
     else:
         worn = LOWER | LEGS_BARE | SKIN_OF_TRUNK | (UPPER if dressing.category == "full" else labelled("dress"))
         # Below the hips cloth hangs free of the body.

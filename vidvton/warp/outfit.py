@@ -204,13 +204,14 @@ def fit_outfit(
     zoom: float = 1.0,
     motion: Motion | None = None,
     flow_step: float = 8.0,
+    untucked: bool = False,
 ) -> Outfit:
     """Fits every garment to one shot. `keypoints` [T, 33, 3], `depth` [T, 33] in working pixels, `yaw` [T] radians; `zoom`
     output pixels a working pixel (how large the picture must be kept); with `motion`, whose flow has cells of `flow_step`
-    working pixels, the cloth follows the old cloth's surface."""
+    working pixels, the cloth follows the old cloth's surface; `untucked`, tops hang over what is worn below."""
     wears = []
     for garment in garments:
-        panels = panels_for(garment, body)
+        panels = panels_for(garment, body, untucked=untucked)
         first = panels[0]
         # Picture pixels a torso length, read off the panel itself, decide how large the picture must stay.
         flat = float(np.ptp(first.lattice[:, 0, 1]) / max(np.ptp(first.stations), 1e-6))

@@ -69,15 +69,16 @@ class Panel:
         return bool(self.hem > HANGING or (self.hem > 1.05 and at_hem > FLARED * waist))
 
 
-def panels_for(garment: Garment, body: Body) -> tuple[Panel, ...]:
-    """The panels of `garment` on this shot's `body`: how long it falls depends on how the old clothes are worn."""
+def panels_for(garment: Garment, body: Body, *, untucked: bool = False) -> tuple[Panel, ...]:
+    """The panels of `garment` on this shot's `body`: how long it falls depends on how the old clothes are worn; `untucked`, a top
+    hangs to its own length even where the old one is tucked in."""
     parts = garment.parts.numpy()
     if garment.category == "lower":
         return _skirt(garment, parts, body) if (parts == Part.SKIRT).any() else _trousers(garment, parts, body)
     is_jumpsuit = np.isin(parts, LEG_PARTS).any()
     if is_jumpsuit:
         parts = _parted_at_hips(garment, parts)
-    column, scale = _column(garment, parts, body)
+    column, scale = _column(garment, parts, body, untucked)
     sleeves = _sleeves(garment, parts, body, scale)
     if not is_jumpsuit:
         return (column, *sleeves)
@@ -123,7 +124,7 @@ def _corner(reach: np.ndarray) -> int:
     return corner - max(1, len(reach) // 50) if is_hem else len(reach)
 
 
-def _column(garment: Garment, parts: np.ndarray, body: Body) -> tuple[Panel, float]:
+def _column(garment: Garment, parts: np.ndarray, body: Body, untucked: bool) -> tuple[Panel, float]:
     """The torso panel of a top, or of a dress down to its hem, and the scale in picture pixels per torso length."""
     rows, left, right, _ = _row_extents(np.isin(parts, [Part.TORSO, Part.SKIRT]))
     shoulders = [_point(garment, f"shoulder_{side}") for side in ("right", "left")]
@@ -158,7 +159,7 @@ def _column(garment: Garment, parts: np.ndarray, body: Body) -> tuple[Panel, flo
     armpit_station = start + (armpit_y - top_y) / scale
     hem, stretch, tucked = natural[-1], 1.0, False
     if not np.isin(parts, LEG_PARTS).any():  # a jumpsuit's trunk ends where its legs begin
-        hem, stretch, tucked = _length(garment, natural[-1], armpit_station, body)
+        hem, stretch, tucked = _length(garment, natural[-1], armpit_station, body, untucked)
     stations = _stretched(natural, armpit_station, stretch)
     return _panel(Part.TORSO, stations, rows, ends[0], ends[1], scale, hem, tucked), scale
 
@@ -200,7 +201,7 @@ def _shoulder_row(parts: np.ndarray, middle: float, half: float, seam_y: float) 
     return float(np.clip(np.mean(rows), seam_y - half, seam_y + 0.5 * half))
 
 
-def _length(garment: Garment, natural: float, armpit: float, body: Body) -> tuple[float, float, bool]:
+def _length(garment: Garment, natural: float, armpit: float, body: Body, untucked: bool = False) -> tuple[float, float, bool]:
     """(hem station, stretch below the armpits, tucked): a top is worn as the old one was, unless the lengths are far apart, or
     the old one leaves the belly bare."""
     if natural <= armpit:
@@ -220,7 +221,7 @@ def _length(garment: Garment, natural: float, armpit: float, body: Body) -> tupl
         return min(natural, ANKLE), (min(natural, ANKLE) - armpit) / (natural - armpit), False
     if stretch < TUCKED:
         if body.hem < HIPS:
-            return body.hem, 1.0, True
+            return (natural, 1.0, False) if untucked else (body.hem, 1.0, True)
         stretch = max(stretch, SHORTENED)  # it ends on the hips, so it is not tucked in but short
     if stretch > LONGEST:  # a top put on over a dress is no dress
         stretch = LONGEST if body.hem < DRESS_HEM else 1.0
