@@ -9,9 +9,10 @@ from drawn_person import LABEL, draw, joints
 from vidvton.values import Part
 from vidvton.warp.body import column_axis, measure_frame, torso_unit
 from vidvton.warp.fit import _lifted, _sleeve_width
+from vidvton.warp.flat import row_extents
 from vidvton.warp.layers import FEATHER, Dressing, _domain, _off_bare_arms, _within
 from vidvton.warp.limbs import Limb
-from vidvton.warp.panels import ANKLE, _length, _row_extents
+from vidvton.warp.panels import ANKLE, _length
 
 UNIT, SIZE = 80.0, (320, 240)
 
@@ -77,10 +78,10 @@ def test_the_side_of_a_wide_panel_is_as_sharp_as_that_of_a_narrow_one(half):
 def test_the_scallops_of_a_level_hem_are_no_rounded_hem():
     x, y = np.meshgrid(np.arange(300), np.arange(400))
     skirt = (np.abs(x - 150) < 60 + 0.2 * y) & (y >= 20) & (y < 370 + 6 * np.sin(x / 5) - 4 * (np.abs(x - 150) > 40))
-    rows, left, right, corners = _row_extents(skirt)
+    rows, left, right, corners = row_extents(skirt)
     assert corners == (len(rows), len(rows))
     round_hem = (np.abs(x - 150) < 60 + 0.2 * y) & (y >= 20) & (y < 370 - 60 * ((x - 150) / 130) ** 2)
-    assert max(_row_extents(round_hem)[3]) < 0.95 * len(rows)
+    assert max(row_extents(round_hem)[3]) < 0.95 * len(rows)
 
 
 @pytest.mark.parametrize("end", [np.inf, 0.6])

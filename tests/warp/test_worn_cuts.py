@@ -15,8 +15,9 @@ from vidvton.garment.canonical import crop_box
 from vidvton.values import Garment, Part
 from vidvton.warp.body import BodyMeasure, measure_frame
 from vidvton.warp.fit import fit_panels, is_billowing
+from vidvton.warp.flat import is_halter, is_strapless
 from vidvton.warp.outfit import fit_outfit
-from vidvton.warp.panels import is_strapless, panels_for
+from vidvton.warp.panels import panels_for
 from vidvton.warp.shade import learn_albedo
 from vidvton.warp.solve import solve_body
 
@@ -80,6 +81,16 @@ def test_a_strapless_dress_begins_at_the_chest(stood):
     assert cloth[: rows(0.15, 1).start, BREAST].max() < 0.1
     assert cloth[rows(0.35, 1.2), MIDDLE - 10 : MIDDLE + 10].min() > 0.95
     assert (stood[1][2][rows(0.05, 0.1), BREAST] == LABEL["upper"]).all(), "where the old tee was"
+
+
+def test_a_halter_leaves_the_shoulders_bare(stood):
+    garment = read("halter")
+    assert is_halter(garment) and not is_strapless(garment)
+    assert not any(is_halter(g) for g in (read("strapless"), read("camisole"), prepare_garment(drawings.top("tank").tensor)))
+    cloth = worn(garment, stood)
+    assert cloth[rows(-0.05, 0.1), MIDDLE - 4 : MIDDLE + 4].min() > 0.9, "it is held at the neck"
+    assert cloth[rows(-0.06, 0.0), BREAST.stop - 3 : BREAST.stop].max() < 0.3
+    assert cloth[rows(0.45, 0.6), BREAST].min() > 0.9
 
 
 def test_straps_stay_narrow_over_an_old_tee(stood):

@@ -369,8 +369,8 @@ def _sleeved(m: PanelMap, hem: float, labels: np.ndarray, arms: list[Limb]) -> n
 
 
 def _off_bare_arms(dressing: Dressing, across: np.ndarray, station: np.ndarray, arms: list[Limb]) -> np.ndarray | None:
-    """[h, w] 0-1: where the trunk of a garment without sleeves may be seen: above the hips not on the arms beside it, even where
-    old sleeves hide how far the trunk goes. None where there are sleeves."""
+    """[h, w] 0-1: where the trunk of a garment without sleeves may be seen: above the hips (of a top, below them too) not on the
+    arms beside it, even where old sleeves hide how far the trunk goes. None where there are sleeves."""
     bare = [arm for arm in arms if arm.part not in dressing.sleeve_ends]
     if not bare:
         return None
@@ -378,4 +378,5 @@ def _off_bare_arms(dressing: Dressing, across: np.ndarray, station: np.ndarray, 
     for arm in bare:
         on_arm = step_between(arm.across, 1.3, 1.05) * step_between(arm.station, 0.08, 0.25) * _under_old_sleeve(arm)
         beyond = np.maximum(beyond, on_arm * step_between(across, 0.72, 0.88))
-    return 1 - beyond * step_between(station, 0.85, 0.7)
+    hips = 1.15 if dressing.category == "upper" else 0.85
+    return 1 - beyond * step_between(station, hips, hips - 0.15)

@@ -12,6 +12,7 @@ from vidvton.values import Garment, Part
 from vidvton.warp.canvas import Canvas, Layer, enlarged_layer
 from vidvton.warp.drape import PanelMap, enlarge, map_panel, part_of
 from vidvton.warp.fit import FittedPanel, fit_panels, is_billowing, is_snug
+from vidvton.warp.flat import is_halter, is_strapless
 from vidvton.warp.layers import (
     DRESS,
     SLEEVES,
@@ -24,7 +25,7 @@ from vidvton.warp.layers import (
 )
 from vidvton.warp.limbs import folded_arm, limb_on
 from vidvton.warp.lock import Shift, lock_to_cloth
-from vidvton.warp.panels import Panel, bare_limbs, bare_trunk, is_strapless, panels_for
+from vidvton.warp.panels import Panel, bare_limbs, bare_trunk, panels_for
 from vidvton.warp.shade import Albedo, Reader, make_reader, shading
 from vidvton.warp.solve import Body
 from vidvton.warp.texture import make_texture
@@ -216,7 +217,7 @@ def fit_outfit(
         # Picture pixels a torso length, read off the panel itself, decide how large the picture must stay.
         flat = float(np.ptp(first.lattice[:, 0, 1]) / max(np.ptp(first.stations), 1e-6))
         scale = float(np.clip(1.25 * np.median(body.unit) * zoom / flat, 0.05, 1.0))
-        grows = {"over_hem": _same_hem(panels, body), "over_top": not is_strapless(garment)}
+        grows = {"over_hem": _same_hem(panels, body), "over_top": not (is_strapless(garment) or is_halter(garment))}
         texture = make_texture(garment, scale=scale, torso=flat, **grows).under(albedo.lamp)
         factor = np.float32(texture.front.shape[0] / garment.alpha.shape[0])
         fitted = fit_panels(tuple(_scaled(p, factor) for p in panels), body, keypoints, depth, yaw)

@@ -8,23 +8,33 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 
 from vidvton.values import Garment, Part
 from vidvton.warp.body import ARMPIT, COLUMN, SLOPE
+from vidvton.warp.flat import (
+    BODICE,
+    LEG_PARTS,
+    bulging,
+    crotch_of,
+    inner_seam,
+    is_halter,
+    is_strapless,
+    landmark_point,
+    parted_at_hips,
+    polyline,
+    row_extents,
+)
 from vidvton.warp.solve import Body
 
 ACROSS = np.linspace(-1, 1, 9)
-LEG_PARTS = (Part.LEFT_LEG, Part.RIGHT_LEG)
 SHOULDER_STATION = -0.12  # the shoulders' upper outline, SLOPE of the way out to the joints, on an average body
 CROTCH_STATION, CROTCH_ON_LEG = 1.16, 0.16
 ON_SLOPE, HOOD = (0.78, 0.9), 0.12  # shares of the way to the seams where no hood is; how much higher one is, in half widths
-INNER_KNOTS = 8  # points at which a trouser leg's inner edge is read
-BULGE = 1.3  # times as far out as its seam's points tell does a sleeve reach that is drawn by its own outline
 THIGH = 0.8  # a thigh or a shin in torso lengths
 ANKLE = 2.5  # column station below which no dress or skirt ends: shoes look out from under it
-STRAPLESS, BODICE = 0.24, (0.1, 0.14)  # station where such a garment begins; chest widths below its top at which it shows
+STRAPLESS = 0.24  # station where a garment without straps begins
+HALTER = -0.26  # the same of what is held at the neck
 BARE_SHOULDER = 1.2  # how far out the shoulders reach against straps, where there are no sleeves
 UPPER_ARM = 0.60  # an upper arm in torso lengths
 MIDRIFF = 0.12  # torso lengths of bare skin between old top and old trousers that make a belly
@@ -32,10 +42,7 @@ BELOW_EDGE = 0.15  # torso lengths that a top reaches below the picture where th
 LENGTHENED = 1.5  # how much longer than it is cut that may make it; what would take more is a dress
 HIPS, SHORTENED = 0.9, 0.6  # station below which an old top's end is no waistband; how far a new one is shortened to end there
 LONGEST = 1.35  # how much longer than it is cut a new top is drawn where the old one is longer
-HANGING, FLARED = (
-    1.45,
-    1.3,
-)  # station of a hem below which cloth hangs free; how much wider than the waist it is where it does above
+HANGING, FLARED = 1.45, 1.3  # station of a hem from which on cloth hangs free; waists that it is wide where it does before
 DRESS_HEM = 1.4  # station from which on an old top is a dress, and tells nothing of how long a top is worn
 TUCKED = 0.82  # an old top this much shorter than the new one's natural length is worn tucked in, so the new one is too
 
@@ -77,7 +84,7 @@ def panels_for(garment: Garment, body: Body, *, untucked: bool = False) -> tuple
         return _skirt(garment, parts, body) if (parts == Part.SKIRT).any() else _trousers(garment, parts, body)
     is_jumpsuit = np.isin(parts, LEG_PARTS).any()
     if is_jumpsuit:
-        parts = _parted_at_hips(garment, parts)
+        parts = parted_at_hips(garment, parts)
     column, scale = _column(garment, parts, body, untucked)
     sleeves = _sleeves(garment, parts, body, scale)
     if not is_jumpsuit:
@@ -86,49 +93,11 @@ def panels_for(garment: Garment, body: Body, *, untucked: bool = False) -> tuple
     return (replace(column, joined=True), *sleeves, *(replace(leg, joined=True) for leg in legs))
 
 
-def _point(garment: Garment, name: str) -> np.ndarray | None:
-    x, y, score = garment.landmark(name)
-    return np.array([x, y]) if score > 0 else None
-
-
-def _row_extents(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[int, int]]:
-    """Rows that the mask touches, its left and right end in each (robust, smoothed along the rows), and how many rows down
-    either side goes before it turns into the hem."""
-    rows = np.flatnonzero(mask.any(1))
-    rows = np.arange(rows[0], rows[-1] + 1)
-    left = np.array([np.argmax(mask[r]) if mask[r].any() else -1 for r in rows], np.float64)
-    right = np.array([mask.shape[1] - np.argmax(mask[r][::-1]) if mask[r].any() else -1 for r in rows], np.float64)
-    empty = left < 0
-    if empty.any():
-        for ends in (left, right):
-            ends[empty] = np.interp(rows[empty], rows[~empty], ends[~empty])
-    # A rounded hem is the cloth's outline, not its width: the sides go on straight.
-    corners = _corner(-left), _corner(right)
-    for ends, corner in zip((left, right), corners):
-        stop = min(corner, int(0.94 * len(rows)))
-        fitted = slice(max(0, stop - max(5, round(0.16 * len(rows)))), stop)
-        if stop > 5:
-            ends[stop:] = np.polyval(np.polyfit(rows[fitted], ends[fitted], 1), rows[stop:])
-    width = max(3, len(rows) // 40 * 2 + 1)
-    smooth = [cv2.GaussianBlur(e[:, None], (1, width), 0, borderType=cv2.BORDER_REPLICATE)[:, 0] for e in (left, right)]
-    return rows + 0.5, smooth[0], smooth[1], corners
-
-
-def _corner(reach: np.ndarray) -> int:
-    """The row at which a side, `reach` [R] outwards, turns into the hem: its outermost one in the lower half, where what
-    follows runs inwards flatter than downwards; the number of rows where there is no such corner."""
-    half = len(reach) // 2
-    corner = half + int(np.argmax(reach[half:]))
-    last = len(reach) - 1 - max(1, len(reach) // 25)  # a level hem's scallops end anywhere
-    is_hem = last > corner > half and reach[corner] - reach[last] > last - corner
-    return corner - max(1, len(reach) // 50) if is_hem else len(reach)
-
-
 def _column(garment: Garment, parts: np.ndarray, body: Body, untucked: bool) -> tuple[Panel, float]:
     """The torso panel of a top, or of a dress down to its hem, and the scale in picture pixels per torso length."""
-    rows, left, right, _ = _row_extents(np.isin(parts, [Part.TORSO, Part.SKIRT]))
-    shoulders = [_point(garment, f"shoulder_{side}") for side in ("right", "left")]
-    armpits = [_point(garment, f"armpit_{side}") for side in ("right", "left")]
+    rows, left, right, _ = row_extents(np.isin(parts, [Part.TORSO, Part.SKIRT]))
+    shoulders = [landmark_point(garment, f"shoulder_{side}") for side in ("right", "left")]
+    armpits = [landmark_point(garment, f"armpit_{side}") for side in ("right", "left")]
     height = len(rows)
     if any(p is None for p in shoulders):
         shoulders = [np.array([np.interp(rows[0] + 0.06 * height, rows, e), rows[0] + 0.06 * height]) for e in (left, right)]
@@ -150,7 +119,10 @@ def _column(garment: Garment, parts: np.ndarray, body: Body, untucked: bool) -> 
         ends.append(np.where(rows < armpit_y, line, edge))
     top_y = _shoulder_row(parts, (shoulders[0][0] + shoulders[1][0]) / 2, seam / 2, seam_y)
     start = float(np.clip(body.shoulder, -0.35, 0.05)) if np.isfinite(body.shoulder) else SHOULDER_STATION
-    if is_strapless(garment):
+    if is_halter(garment):
+        ends = [np.where(rows < armpit_y, armpit[0], edge) for edge, armpit in zip((left, right), armpits)]
+        top_y, start, scale = rows[0], HALTER, chest / max(_body_width(body, ARMPIT + 0.05), 0.3)
+    elif is_strapless(garment):
         chest = float((right - left)[int(BODICE[0] * chest)])
         side = np.maximum(np.arange(len(rows)), int(BODICE[0] * chest))  # its corners are the cloth's outline, not its width
         ends, top_y, armpit_y, start = [left[side], right[side]], rows[0], rows[0], STRAPLESS
@@ -162,23 +134,6 @@ def _column(garment: Garment, parts: np.ndarray, body: Body, untucked: bool) -> 
         hem, stretch, tucked = _length(garment, natural[-1], armpit_station, body, untucked)
     stations = _stretched(natural, armpit_station, stretch)
     return _panel(Part.TORSO, stations, rows, ends[0], ends[1], scale, hem, tucked), scale
-
-
-def is_strapless(garment: Garment) -> bool:
-    """Whether a garment begins at the chest: without sleeves, a little below its top as wide as it is anywhere near, and one
-    piece there, without a neckline."""
-    parts = garment.parts.numpy()
-    trunk = np.isin(parts, [Part.TORSO, Part.SKIRT])
-    if garment.category == "lower" or np.isin(parts, [Part.LEFT_SLEEVE, Part.RIGHT_SLEEVE]).any() or not trunk.any():
-        return False
-    rows, left, right, _ = _row_extents(trunk)
-    width = right - left
-    chest = float(width[: max(3, int(0.6 * width.max()))].max())
-    band = slice(int(BODICE[0] * chest), int(BODICE[1] * chest) + 1)
-    if len(rows[band]) < 2:
-        return False
-    covered = trunk[rows[band].astype(int)].sum(1)
-    return bool(width[band].min() > 0.85 * chest and (covered / width[band]).min() > 0.93)
 
 
 def _shoulder_row(parts: np.ndarray, middle: float, half: float, seam_y: float) -> float:
@@ -255,17 +210,11 @@ def _panel(part, stations, rows, left, right, scale, hem, tucked=False, rises=No
     return Panel(part, stations, lattice.astype(np.float32), half / scale, float(hem), tucked)
 
 
-def _polyline(points: list[np.ndarray], share: np.ndarray) -> np.ndarray:
-    knots = np.linspace(0, 1, len(points))
-    stacked = np.stack(points)
-    return np.stack([np.interp(share, knots, stacked[:, i]) for i in (0, 1)], -1)
-
-
 def _strip(part: Part, left: list[np.ndarray], right: list[np.ndarray], stations: np.ndarray, scale: float, hem: float) -> Panel:
     """A sleeve or trouser leg between its seams at the picture's left and right; `stations` are those of the seams' shares 0 to
     1."""
     share = np.linspace(0, 1, len(stations))
-    a, b = _polyline(left, share), _polyline(right, share)
+    a, b = polyline(left, share), polyline(right, share)
     beyond = 0.12
     step = (stations[-1] - stations[0]) / max(len(stations) - 1, 1)
     ahead = beyond / max(step, 1e-6)
@@ -282,8 +231,8 @@ def _sleeves(garment: Garment, parts: np.ndarray, body: Body, scale: float) -> t
     """Both sleeves; one that is missing or folded away in the picture is the other's mirror image."""
     seams, lengths = {}, {}
     for side, part in (("left", Part.LEFT_SLEEVE), ("right", Part.RIGHT_SLEEVE)):
-        outer = [_point(garment, f"{name}_{side}") for name in ("shoulder", "sleeve_outer", "cuff_outer")]
-        inner = [_point(garment, f"{name}_{side}") for name in ("armpit", "sleeve_inner", "cuff_inner")]
+        outer = [landmark_point(garment, f"{name}_{side}") for name in ("shoulder", "sleeve_outer", "cuff_outer")]
+        inner = [landmark_point(garment, f"{name}_{side}") for name in ("armpit", "sleeve_inner", "cuff_inner")]
         if any(p is None for p in outer + inner) or not (parts == part).any():
             continue
         length = np.linalg.norm(outer[1] - outer[0]) + np.linalg.norm(outer[2] - outer[1])
@@ -298,33 +247,10 @@ def _sleeves(garment: Garment, parts: np.ndarray, body: Body, scale: float) -> t
     for side, part in (("left", Part.LEFT_SLEEVE), ("right", Part.RIGHT_SLEEVE)):
         usable = side in seams and lengths[side] > 0.75 * lengths[longest]
         of = side if usable else longest
-        ends = _bulging(*seams[of], parts, Part.LEFT_SLEEVE if of == "left" else Part.RIGHT_SLEEVE)
+        ends = bulging(*seams[of], parts, Part.LEFT_SLEEVE if of == "left" else Part.RIGHT_SLEEVE)
         left, right = ends if usable else ends[::-1]
         panels.append(_strip(part, left, right, np.linspace(0, reach, 12), scale, reach))
     return tuple(panels)
-
-
-def _bulging(left, right, parts: np.ndarray, sleeve: Part) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """A `sleeve`'s seams, `left` and `right` lists of points, as they are, or, where its cloth bulges far beyond lines between
-    these, as the cloth's own sides. What lies on the trunk has no sides to be seen."""
-    share = np.linspace(0, 1, 12)
-    a, b = _polyline(left, share), _polyline(right, share)
-    half = np.maximum(np.linalg.norm(b - a, axis=1, keepdims=True) / 2, 1e-6)
-    middle, out = (a + b) / 2, (b - a) / 2 / half
-    steps = np.arange(0, 2.5, 0.02)
-    ends = []
-    for sign in (-1, 1):
-        at = middle[:, None] + sign * (out * half)[:, None] * steps[None, :, None]
-        x, y = (np.clip(at[..., k], 0, parts.shape[1 - k] - 1).astype(int) for k in (0, 1))
-        beyond = (parts[y, x] != sleeve) & (steps >= 0.5)
-        first = beyond.argmax(1)
-        free = beyond.any(1) & (np.take_along_axis(parts[y, x], first[:, None], 1)[:, 0] == Part.NONE)
-        ends.append(np.where(free, steps[first], 1.0))
-    below = np.clip((share - 0.25) / 0.25, 0, 1)  # at the shoulder every sleeve is rounder than its seam's points
-    low, high = (1 + below * np.maximum(e - 1, 0) for e in ends)
-    if np.maximum(low, high)[(share > 0.45) & (share < 0.95)].max() < BULGE:
-        return left, right
-    return list(middle - out * half * low[:, None]), list(middle + out * half * high[:, None])
 
 
 def _waist_station(body: Body) -> float:
@@ -338,7 +264,7 @@ def _body_width(body: Body, station: float) -> float:
 
 
 def _skirt(garment: Garment, parts: np.ndarray, body: Body) -> tuple[Panel, ...]:
-    rows, left, right, corners = _row_extents(parts == Part.SKIRT)
+    rows, left, right, corners = row_extents(parts == Part.SKIRT)
     waist = _waist_station(body)
     near = slice(0, max(1, len(rows) // 25))
     scale = float(np.median((right - left)[near])) / max(_body_width(body, waist), 0.3)
@@ -352,9 +278,9 @@ def _skirt(garment: Garment, parts: np.ndarray, body: Body) -> tuple[Panel, ...]
 
 def _trousers(garment: Garment, parts: np.ndarray, body: Body, waist: float | None = None) -> tuple[Panel, ...]:
     """Both legs, from the station of the `waist`; where the old trousers begin if that is not given."""
-    rows, left, right, _ = _row_extents(np.isin(parts, LEG_PARTS))
+    rows, left, right, _ = row_extents(np.isin(parts, LEG_PARTS))
     height = rows[-1] - rows[0]
-    crotch = _crotch(garment, parts)
+    crotch = crotch_of(garment, parts)
     crotch = crotch if crotch is not None else np.array([(left[0] + right[0]) / 2, rows[0] + 0.3 * height])
     hip_row = rows[0] + 0.8 * (crotch[1] - rows[0])
     hip_width = float(np.interp(hip_row, rows, right - left))
@@ -371,7 +297,7 @@ def _trousers(garment: Garment, parts: np.ndarray, body: Body, waist: float | No
     for side, outline in (("left", right), ("right", left)):
         inner_y = np.linspace(rows[0], rows[-1], 24)
         outer = np.stack([np.interp(inner_y, rows, outline), inner_y], -1)
-        knots = [top_centre, crotch, *_inner_seam(parts, side, crotch[1])]
+        knots = [top_centre, crotch, *inner_seam(parts, side, crotch[1])]
         knots = [k for i, k in enumerate(knots) if i == 0 or k[1] > knots[i - 1][1]]
         inner = np.stack([np.interp(inner_y, [k[1] for k in knots], [k[0] for k in knots]), inner_y], -1)
         # Rows above the crotch lie on the leg's axis too: the waist is at a negative station of the leg.
@@ -381,44 +307,6 @@ def _trousers(garment: Garment, parts: np.ndarray, body: Body, waist: float | No
         seams = (list(inner), list(outer)) if side == "left" else (list(outer), list(inner))
         panels.append(_strip(part, *seams, stations, scale, hem))
     return tuple(panels)
-
-
-def _parted_at_hips(garment: Garment, parts: np.ndarray) -> np.ndarray:
-    """[H, W] a jumpsuit's `parts` with the trunk's going on half way from the waist to the crotch: so no seam cuts a belt."""
-    legs = np.isin(parts, LEG_PARTS)
-    first, crotch = int(np.flatnonzero(legs.any(1))[0]), _crotch(garment, parts)
-    if crotch is None:
-        return parts
-    rows = np.arange(len(parts))[:, None]
-    return np.where(legs & (rows < (first + crotch[1]) / 2), np.uint8(Part.TORSO), parts)
-
-
-def _crotch(garment: Garment, parts: np.ndarray) -> np.ndarray | None:
-    """(x, y) where the legs part; None where that is not known."""
-    if garment.category == "lower":
-        return _point(garment, "crotch")
-    inner = {side: _inner_edge(parts, side) for side in ("left", "right")}
-    gap = np.isfinite(inner["left"]) & np.isfinite(inner["right"]) & (inner["left"] > inner["right"] + 1)
-    if not gap.any():
-        return None
-    row = int(np.flatnonzero(gap)[0])
-    return np.array([(inner["left"][row] + inner["right"][row]) / 2, row])
-
-
-def _inner_seam(parts: np.ndarray, side: str, crotch: float) -> list[np.ndarray]:
-    """Points (x, y) of the wearer's `side` leg's inner edge below the `crotch` row, downwards."""
-    edge = _inner_edge(parts, side)
-    rows = np.flatnonzero(np.isfinite(edge))
-    rows = rows[rows > crotch + 0.05 * (rows[-1] - crotch)]
-    return [np.array([edge[row], row + 0.5]) for row in rows[:: max(1, len(rows) // INNER_KNOTS)]]
-
-
-def _inner_edge(parts: np.ndarray, side: str) -> np.ndarray:
-    """[H] x of the inner edge of the wearer's `side` leg in each row of `parts` [H, W]; NaN where there is none. The wearer's
-    left leg lies to the picture's right."""
-    leg = parts == (Part.LEFT_LEG if side == "left" else Part.RIGHT_LEG)
-    first = leg.argmax(1) if side == "left" else leg.shape[1] - leg[:, ::-1].argmax(1)
-    return np.where(leg.any(1), first.astype(np.float64), np.nan)
 
 
 def bare_limbs() -> tuple[Panel, ...]:
