@@ -90,7 +90,7 @@ def test_a_halter_leaves_the_shoulders_bare(stood):
     cloth = worn(garment, stood)
     assert cloth[rows(-0.05, 0.1), MIDDLE - 4 : MIDDLE + 4].min() > 0.9, "it is held at the neck"
     assert cloth[rows(-0.06, 0.0), BREAST.stop - 3 : BREAST.stop].max() < 0.3
-    assert cloth[rows(0.45, 0.6), BREAST].min() > 0.9
+    assert cloth[rows(0.45, 0.6), BREAST].min() > 0.8
 
 
 def test_straps_stay_narrow_over_an_old_tee(stood):
