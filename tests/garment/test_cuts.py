@@ -25,6 +25,8 @@ def prepared(picture: np.ndarray) -> Garment:
         ("jumpsuit", "full", "short", "long"),
         ("halter", "upper", "none", None),  # narrow at its top alone, as no skirt is
         ("mini", "full", "short", "skirt"),
+        ("bubble", "lower", None, "skirt"),
+        ("open coat", "upper", "long", None),  # no crotch lies at the chest
     ],
 )
 def test_category_and_layout(kind: str, category: str, sleeve: str, leg: str | None) -> None:
@@ -74,6 +76,17 @@ def test_a_collar_of_another_colour_stays(cloth, inside, leaf) -> None:
     garment = prepared(picture)
     kept = np.abs(garment.image.numpy().astype(int).transpose(1, 2, 0) - leaf).max(-1) < 12
     assert (kept & garment.mask.numpy()).sum() > 0.8 * leaves.sum()
+
+
+@pytest.mark.parametrize("colour", [(70, 90, 150), (235, 235, 232)])
+@pytest.mark.parametrize(("half", "height"), [(10, 12), (14, 16), (18, 22)])
+def test_a_label_is_no_neck_between_leaves(colour, half: int, height: int) -> None:
+    drawing = drawings.top("tee", colour=colour)
+    picture, c = drawing.picture.copy(), int(drawings.CENTRE)
+    top = int(np.nonzero(drawing.hole[:, c])[0][0]) + 1
+    picture[top : top + height, c - half : c + half] = (20, 20, 20) if sum(colour) > 400 else (240, 240, 240)
+    cut = prepared(picture).mask.numpy()
+    assert abs(int(cut.sum()) - int(drawing.mask.sum())) < 0.2 * drawing.hole.sum()
 
 
 def test_shadowed_ground_in_the_narrow_gap_under_an_arm_is_no_cloth() -> None:

@@ -49,7 +49,7 @@ def read_category(mask: np.ndarray) -> Reading:
     if gap and fork is not None and fork > 0.06:
         if not any(sleeves) and top_like < 0.6:
             return Reading("lower", 0.95 - 0.5 * top_like, clues)
-        if fork < 0.3 and tall < 2.2:
+        if fork < 0.3 and tall < 2.2 or fork < 0.42 and any(sleeves):  # no crotch lies so high
             return Reading("upper", 0.7, clues + ", open front")
         if fork > 0.8:
             return Reading("full" if tall > 2.15 else "upper", 0.6, clues)
@@ -86,9 +86,8 @@ def _is_halter(mask: np.ndarray) -> bool:
     """Whether a silhouette is narrow at its top only, as a top held at the neck is; a skirt widens down to its hem."""
     width = mask.sum(1)[mask.any(1)]
     n = len(width)
-    return bool(
-        width[: max(1, n // 12)].mean() < 0.4 * width.max() and width[int(0.6 * n) : int(0.97 * n)].min() > 0.85 * width.max()
-    )
+    straight = width[int(0.45 * n) : int(0.97 * n)].min() > 0.85 * width.max()
+    return bool(straight and width[: max(1, n // 12)].mean() < 0.33 * width.max())
 
 
 def _body_span(shape: Shape, body: float, sleeved: bool) -> float:

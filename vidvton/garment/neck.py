@@ -55,18 +55,21 @@ def find_neck_hole(rgb: np.ndarray, alpha: np.ndarray, *, axis: float, shoulders
     narrower = np.ptp(second.arc[:, 0]) / np.ptp(first.arc[:, 0])
     if not 0 < further < FRONT_BELOW_BACK or narrower < 0.5:
         return first
-    if narrower > 1.3 and _unlike(rgb, alpha, first.mask, second.mask) > ANOTHER_CLOTH:
-        return first  # the leaves of a collar, on either side of the neck's inside
+    if narrower > 1.3 and _are_leaves(lab_of(rgb), alpha > 0.5, first, second, shoulders):
+        return first
     arc = second.arc if narrower > 0.9 else _lower(first.arc, second.arc)
     return NeckHole(first.mask | second.mask, arc, second.score)
 
 
-def _unlike(rgb: np.ndarray, alpha: np.ndarray, one: np.ndarray, other: np.ndarray) -> float:
-    """How far apart in Lab space the usual colours of two parts of a garment are."""
-    lab, solid = lab_of(rgb), alpha > 0.5
-    if not (one & solid).any() or not (other & solid).any():
-        return 0.0
-    return float(np.linalg.norm(np.median(lab[one & solid], axis=0) - np.median(lab[other & solid], axis=0)))
+def _are_leaves(lab: np.ndarray, solid: np.ndarray, first: NeckHole, second: NeckHole, shoulders: float) -> bool:
+    """Whether what the `second` hole adds are the leaves of a collar, on either side of the neck's inside that the `first` is:
+    unlike that, and no shade of the cloth (then the first was a label)."""
+    one, other = first.mask & solid, second.mask & solid
+    if not one.any() or not other.any():
+        return False
+    inside, strip = (np.median(lab[part], axis=0) for part in (one, other))
+    below = _cloth_below(lab, second.arc, max(2, round(5 / WORK_SHOULDERS * shoulders)))
+    return bool(np.linalg.norm(inside - strip) > ANOTHER_CLOTH and not _is_shade(strip, below))
 
 
 def _lower(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -204,8 +207,8 @@ def _unrest(lab: np.ndarray, cover: np.ndarray, arc: np.ndarray) -> float:
 
 def _is_collar(lab: np.ndarray, hole: np.ndarray, arc: np.ndarray) -> bool:
     """Whether what lies above an arc, `hole` [H, W] bool, looks like the two leaves of a collar with the neck's inside between
-    them: sides that are alike, and a middle unlike them from its top on, where no label is yet, over a good part of its
-    height."""
+    them: sides that are alike and no darker shade of the cloth below, and a middle unlike them over a good part of its height, at
+    its top wider than a label."""
     y, x = np.nonzero(cv2.erode(hole.astype(np.uint8), np.ones((3, 3), np.uint8)))
     u = (x - arc[:, 0].mean()) / (0.5 * np.ptp(arc[:, 0]))
     middle, sides = np.abs(u) < 0.35, (u < -0.6, u > 0.6)
@@ -214,6 +217,22 @@ def _is_collar(lab: np.ndarray, hole: np.ndarray, arc: np.ndarray) -> bool:
     left, right = (np.median(lab[y[side], x[side]], axis=0) for side in sides)
     if np.linalg.norm(left - right) > ANOTHER_CLOTH / 2:
         return False
-    high = middle & (y < y[middle].min() + 0.25 * np.ptp(y))
+    if _is_shade(0.5 * (left + right), _cloth_below(lab, arc)):
+        return False
+    high = (np.abs(u) < 0.5) & (y < y[middle].min() + 0.25 * np.ptp(y))
     unlike = np.linalg.norm(lab[y, x] - 0.5 * (left + right), axis=1) > ANOTHER_CLOTH / 2
     return bool(unlike[high].mean() > 0.7 and unlike[middle].mean() > 0.4)
+
+
+def _cloth_below(lab: np.ndarray, arc: np.ndarray, rows: int = 5) -> np.ndarray:
+    """[3] Lab, what is usual some `rows` below the arc's middle."""
+    inner = arc[len(arc) // 5 : -(len(arc) // 5)]
+    x, y = (np.clip(np.round(inner[:, k] + rows * k), 0, lab.shape[1 - k] - 1).astype(int) for k in (0, 1))
+    return np.median(lab[y, x], axis=0)
+
+
+def _is_shade(colour: np.ndarray, cloth: np.ndarray) -> bool:
+    """Whether a Lab `colour` can be the `cloth`'s in shade: no brighter, not far darker, of its hue."""
+    darker, share = cloth[0] - colour[0], min(1.0, colour[0] / max(cloth[0], 1e-3))  # in shade colours are paler, too
+    hue = min(np.linalg.norm(colour[1:] - cloth[1:] * s) for s in (1.0, share))
+    return bool(-6 < darker < max(15.0, 0.45 * cloth[0]) and hue < 14)

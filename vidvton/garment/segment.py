@@ -141,8 +141,14 @@ def _wedges(mask: np.ndarray, background: Background) -> np.ndarray:
     upright = stats[:, cv2.CC_STAT_HEIGHT] >= stats[:, cv2.CC_STAT_WIDTH]
     small = (stats[:, cv2.CC_STAT_AREA] < 0.02 * mask.sum()) & (stats[:, cv2.CC_STAT_AREA] > 1e-4 * mask.size)
     apart = ((x > 0.15) & (y > 0.12)) | (y > 0.4)  # not at the neck
-    found = [i for i in outside if i and upright[i] and small[i] and apart[i] and _narrows(label == i)]
+    found = [i for i in outside if i and upright[i] and small[i] and apart[i]]
+    found = [i for i in found if _narrows(label == i) and _in_shadow(label == i, background)]
     return np.isin(label, found) if 0 < len(found) <= 4 else np.zeros(mask.shape, bool)
+
+
+def _in_shadow(piece: np.ndarray, background: Background) -> bool:
+    """Whether a piece is the ground, darker: not a paler or yellower inset of the garment."""
+    return bool(background.shadowless[piece].mean() < 0.5 * background.distance[piece].mean() + 1)
 
 
 def _narrows(piece: np.ndarray) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 from vidvton.values import Garment, Part
 
 BODICE = 0.1, 0.14  # chest widths below its top at which a garment without straps shows itself
+LONGEST_BANDEAU = 1.1  # widths that a top without straps is long at most
 BULGE = 1.3  # times as far out as its seam's points tell does a sleeve reach that is drawn by its own outline
 COLLAR, BIB = (0.04, 0.08), (0.22, 0.28)  # the same of what is held at the neck: narrow at its top, and below it
 INNER_KNOTS = 8  # points at which a trouser leg's inner edge is read
@@ -55,9 +56,11 @@ def _corner(reach: np.ndarray) -> int:
 
 def is_strapless(garment: Garment) -> bool:
     """Whether a garment begins at the chest: without sleeves, a little below its top as wide as it is anywhere near, and one
-    piece there, without a neckline."""
-    wide = _upper_widths(garment, *BODICE)
-    return wide is not None and wide[0].min() > 0.85 and wide[1].min() > 0.93
+    piece there, without a neckline. A top that reaches so far down that it must have shoulders has them."""
+    wide, cloth = _upper_widths(garment, *BODICE), garment.parts.numpy() > 0
+    if wide is None or (garment.category == "upper" and cloth.any(1).sum() > LONGEST_BANDEAU * cloth.any(0).sum()):
+        return False
+    return bool(wide[0].min() > 0.9 and wide[1].min() > 0.93)
 
 
 def is_halter(garment: Garment) -> bool:
@@ -67,7 +70,9 @@ def is_halter(garment: Garment) -> bool:
     if top is None or below is None:
         return False
     narrow = top[0].max() < 0.45 and top[1].min() > 0.93 and below[0].max() < 0.7
-    return bool(narrow and np.abs(top[2]).max() < 0.12)
+    steps = _upper_widths(garment, 0.0, 0.6)[0]
+    within = max(1, round(0.08 / 0.6 * len(steps)))  # a collar's end or a hood's is a step, a halter widens slowly
+    return bool(narrow and np.abs(top[2]).max() < 0.12 and (steps[within:] - steps[:-within]).max() < 0.25)
 
 
 def _upper_widths(garment: Garment, first: float, last: float) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
@@ -116,14 +121,12 @@ def bulging(left, right, parts: np.ndarray, sleeve: Part) -> tuple[list[np.ndarr
     return list(middle - out * half * low[:, None]), list(middle + out * half * high[:, None])
 
 
-def parted_at_hips(garment: Garment, parts: np.ndarray) -> np.ndarray:
-    """[H, W] a jumpsuit's `parts` with the trunk's going on half way from the waist to the crotch: so no seam cuts a belt."""
+def parted_at_hips(parts: np.ndarray, crotch: float) -> np.ndarray:
+    """[H, W] a jumpsuit's `parts` with the trunk's going on half way from the waist to the `crotch` row: no seam cuts a belt."""
     legs = np.isin(parts, LEG_PARTS)
-    first, crotch = int(np.flatnonzero(legs.any(1))[0]), crotch_of(garment, parts)
-    if crotch is None:
-        return parts
+    first = int(np.flatnonzero(legs.any(1))[0])
     rows = np.arange(len(parts))[:, None]
-    return np.where(legs & (rows < (first + crotch[1]) / 2), np.uint8(Part.TORSO), parts)
+    return np.where(legs & (rows < (first + crotch) / 2), np.uint8(Part.TORSO), parts)
 
 
 def crotch_of(garment: Garment, parts: np.ndarray) -> np.ndarray | None:

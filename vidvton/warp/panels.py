@@ -69,7 +69,7 @@ class Panel:
     @property
     def hangs(self) -> bool:
         """Whether cloth hangs free below the hips: a skirt, a dress, or what flares below the waist."""
-        if self.part != Part.TORSO:
+        if self.part != Part.TORSO or self.joined:
             return self.part == Part.SKIRT
         waist = self.half_widths[(self.stations > 0.4) & (self.stations < 1.0)].min(initial=np.inf)
         at_hem = np.interp(self.hem, self.stations, self.half_widths)
@@ -82,10 +82,11 @@ def panels_for(garment: Garment, body: Body, *, untucked: bool = False) -> tuple
     parts = garment.parts.numpy()
     if garment.category == "lower":
         return _skirt(garment, parts, body) if (parts == Part.SKIRT).any() else _trousers(garment, parts, body)
-    is_jumpsuit = np.isin(parts, LEG_PARTS).any()
+    is_jumpsuit, crotch = np.isin(parts, LEG_PARTS).any(), None
     if is_jumpsuit:
-        parts = parted_at_hips(garment, parts)
-    column, scale = _column(garment, parts, body, untucked)
+        crotch = crotch_of(garment, parts)
+        parts = parts if crotch is None else parted_at_hips(parts, crotch[1])
+    column, scale = _column(garment, parts, body, untucked, crotch)
     sleeves = _sleeves(garment, parts, body, scale)
     if not is_jumpsuit:
         return (column, *sleeves)
@@ -93,8 +94,11 @@ def panels_for(garment: Garment, body: Body, *, untucked: bool = False) -> tuple
     return (replace(column, joined=True), *sleeves, *(replace(leg, joined=True) for leg in legs))
 
 
-def _column(garment: Garment, parts: np.ndarray, body: Body, untucked: bool) -> tuple[Panel, float]:
-    """The torso panel of a top, or of a dress down to its hem, and the scale in picture pixels per torso length."""
+def _column(
+    garment: Garment, parts: np.ndarray, body: Body, untucked: bool, crotch: np.ndarray | None = None
+) -> tuple[Panel, float]:
+    """The torso panel of a top, of a dress down to its hem, or of a jumpsuit to where its legs begin (`crotch` (x, y): where they
+    part), and the scale in picture pixels per torso length."""
     rows, left, right, _ = row_extents(np.isin(parts, [Part.TORSO, Part.SKIRT]))
     shoulders = [landmark_point(garment, f"shoulder_{side}") for side in ("right", "left")]
     armpits = [landmark_point(garment, f"armpit_{side}") for side in ("right", "left")]
@@ -129,10 +133,14 @@ def _column(garment: Garment, parts: np.ndarray, body: Body, untucked: bool) -> 
         scale = chest / max(_body_width(body, ARMPIT + 0.05), 0.3)
     natural = start + (rows - top_y) / scale
     armpit_station = start + (armpit_y - top_y) / scale
-    hem, stretch, tucked = natural[-1], 1.0, False
-    if not np.isin(parts, LEG_PARTS).any():  # a jumpsuit's trunk ends where its legs begin
+    if np.isin(parts, LEG_PARTS).any():  # a jumpsuit's trunk ends where its legs begin, and its crotch lies at the body's
+        fork = natural[-1] + 0.15 if crotch is None else start + (crotch[1] - top_y) / scale
+        share = (CROTCH_STATION - armpit_station) / max(fork - armpit_station, 0.1)
+        stations = natural + np.maximum(natural - armpit_station, 0) * (share - 1)
+        hem, tucked = stations[-1], False
+    else:
         hem, stretch, tucked = _length(garment, natural[-1], armpit_station, body, untucked)
-    stations = _stretched(natural, armpit_station, stretch)
+        stations = _stretched(natural, armpit_station, stretch)
     return _panel(Part.TORSO, stations, rows, ends[0], ends[1], scale, hem, tucked), scale
 
 
@@ -170,13 +178,15 @@ def _length(garment: Garment, natural: float, armpit: float, body: Body, untucke
     if garment.category == "upper" and body.waist - body.hem > MIDRIFF:
         return max(natural, body.hem), 1.0, False
     stretch = (body.hem - armpit) / (natural - armpit)
+    if untucked and garment.category == "upper" and stretch < 1:
+        return natural, 1.0, False
     if garment.category == "full":
         if 0.85 < stretch < 1.2:
             return body.hem, stretch, False
         return min(natural, ANKLE), (min(natural, ANKLE) - armpit) / (natural - armpit), False
     if stretch < TUCKED:
         if body.hem < HIPS:
-            return (natural, 1.0, False) if untucked else (body.hem, 1.0, True)
+            return body.hem, 1.0, True
         stretch = max(stretch, SHORTENED)  # it ends on the hips, so it is not tucked in but short
     if stretch > LONGEST:  # a top put on over a dress is no dress
         stretch = LONGEST if body.hem < DRESS_HEM else 1.0
