@@ -13,6 +13,7 @@ import numpy as np
 from vidvton.smoothing import running_median
 from vidvton.values import Part
 from vidvton.warp.body import ARMPIT, ARMS, COLUMN, LEGS, LIMB, TOP, column_axis, limb_axis
+from vidvton.warp.flat import SLEEVES, TROUSER_LEGS
 from vidvton.warp.panels import CROTCH_ON_LEG, CROTCH_STATION, THIGH, Panel
 from vidvton.warp.solve import MOSTLY_CLOTHED, STEADY, Body
 from vidvton.warp.tps import tps_basis
@@ -99,20 +100,20 @@ def _nearness(part: Part, keypoints: np.ndarray, depth: np.ndarray, hidden: np.n
     """Depth of a part against the trunk, in pixels: negative is in front of it. An arm that is hardly seen, or `hidden` [T, 2] in
     part, is behind it."""
     trunk = depth[:, [11, 12, 23, 24]].mean(1)
-    if part in (Part.LEFT_SLEEVE, Part.RIGHT_SLEEVE):
+    if part in SLEEVES:
         side = 0 if part == Part.LEFT_SLEEVE else 1
         shoulder, elbow, wrist = ARMS[side]
         near = (depth[:, shoulder] + 2 * depth[:, elbow] + depth[:, wrist]) / 4 - trunk
         usual = running_median(keypoints[:, [elbow, wrist], 2].min(1), STEADY)
         return np.where((usual < UNSEEN) | hidden[:, side], np.abs(near) + 1, near)
-    if part in (Part.LEFT_LEG, Part.RIGHT_LEG):
+    if part in TROUSER_LEGS:
         return depth[:, list(LEGS[0 if part == Part.LEFT_LEG else 1])].mean(1) - trunk
     return np.zeros(len(depth))
 
 
 def _over(part: Part, depth: np.ndarray) -> np.ndarray | None:
     """[T] whether an arm's lower end is nearer than its upper one; None for anything but an arm."""
-    if part not in (Part.LEFT_SLEEVE, Part.RIGHT_SLEEVE):
+    if part not in SLEEVES:
         return None
     shoulder, elbow, wrist = ARMS[0 if part == Part.LEFT_SLEEVE else 1]
     return running_median(depth[:, wrist] - (depth[:, shoulder] + depth[:, elbow]) / 2, STEADY) < 0
@@ -127,7 +128,7 @@ def _place(panel: Panel, controls: np.ndarray, body: Body, keypoints: np.ndarray
         if panel.part == Part.SKIRT and np.isfinite(body.waist):
             places = controls + body.waists[t] * np.clip((HIPS - controls) / (HIPS - body.waist), 0, 1)
         left, right = _column_edges(panel, controls, places, column, _leg_reach(points, body, places, column))
-    elif panel.part in (Part.LEFT_SLEEVE, Part.RIGHT_SLEEVE):
+    elif panel.part in SLEEVES:
         left, right = _sleeve_edges(panel, controls, column, points, body, yaw[t], t)
     else:
         left, right = _leg_edges(panel, controls, column, points, body, yaw[t], t)
@@ -256,7 +257,7 @@ def _billows(controls: np.ndarray, cut: np.ndarray, average: np.ndarray) -> np.n
 
 def is_billowing(panel: Panel, body: Body) -> bool:
     """Whether a sleeve stands far off the forearm."""
-    if panel.part not in (Part.LEFT_SLEEVE, Part.RIGHT_SLEEVE):
+    if panel.part not in SLEEVES:
         return False
     stations = np.arange(1.0, min(panel.hem, 2.0), 0.1)
     cut = 0.8 * np.interp(stations, panel.stations, panel.half_widths)
@@ -331,7 +332,7 @@ def _narrows(controls: np.ndarray, inner: int) -> np.ndarray:
 
 def is_snug(panel: Panel, body: Body) -> bool:
     """Whether a trouser leg is clearly narrower than the old one over a good part of it."""
-    if panel.part not in (Part.LEFT_LEG, Part.RIGHT_LEG):
+    if panel.part not in TROUSER_LEGS:
         return False
     index = 0 if panel.part == Part.LEFT_LEG else 1
     stations = np.arange(0.3, min(1.8, panel.hem), 0.05)

@@ -12,7 +12,8 @@ LONGEST_BANDEAU = 1.1  # widths that a top without straps is long at most
 BULGE = 1.3  # times as far out as its seam's points tell does a sleeve reach that is drawn by its own outline
 COLLAR, BIB = (0.04, 0.08), (0.22, 0.28)  # the same of what is held at the neck: narrow at its top, and below it
 INNER_KNOTS = 8  # points at which a trouser leg's inner edge is read
-LEG_PARTS = (Part.LEFT_LEG, Part.RIGHT_LEG)
+SLEEVES = (Part.LEFT_SLEEVE, Part.RIGHT_SLEEVE)
+TROUSER_LEGS = (Part.LEFT_LEG, Part.RIGHT_LEG)
 
 
 def landmark_point(garment: Garment, name: str) -> np.ndarray | None:
@@ -80,7 +81,7 @@ def _upper_widths(garment: Garment, first: float, last: float) -> tuple[np.ndarr
     `last` chest widths below its top; None where it has sleeves, or no such rows."""
     parts = garment.parts.numpy()
     trunk = np.isin(parts, [Part.TORSO, Part.SKIRT])
-    if garment.category == "lower" or np.isin(parts, [Part.LEFT_SLEEVE, Part.RIGHT_SLEEVE]).any() or not trunk.any():
+    if garment.category == "lower" or np.isin(parts, SLEEVES).any() or not trunk.any():
         return None
     rows, left, right, _ = row_extents(trunk)
     width = right - left
@@ -123,7 +124,7 @@ def bulging(left, right, parts: np.ndarray, sleeve: Part) -> tuple[list[np.ndarr
 
 def parted_at_hips(parts: np.ndarray, crotch: float) -> np.ndarray:
     """[H, W] a jumpsuit's `parts` with the trunk's going on half way from the waist to the `crotch` row: no seam cuts a belt."""
-    legs = np.isin(parts, LEG_PARTS)
+    legs = np.isin(parts, TROUSER_LEGS)
     first = int(np.flatnonzero(legs.any(1))[0])
     rows = np.arange(len(parts))[:, None]
     return np.where(legs & (rows < (first + crotch) / 2), np.uint8(Part.TORSO), parts)

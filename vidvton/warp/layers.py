@@ -15,6 +15,7 @@ from vidvton.values import CIHP_LABELS, Part
 from vidvton.warp.body import BARE_ARM, LOWER, UPPER, picked
 from vidvton.warp.canvas import Box, Canvas, Layer
 from vidvton.warp.drape import PanelMap, enlarge, part_of
+from vidvton.warp.flat import SLEEVES, TROUSER_LEGS
 from vidvton.warp.limbs import Limb
 from vidvton.warp.panels import CROTCH_ON_LEG, CROTCH_STATION
 from vidvton.warp.texture import Texture
@@ -34,8 +35,6 @@ LEGS_BARE = labelled("left_leg", "right_leg", "socks")
 DRESS = _id["dress"]
 SKIRTS = labelled("skirt", "dress")
 SHOES = labelled("left_shoe", "right_shoe")
-SLEEVES = (Part.LEFT_SLEEVE, Part.RIGHT_SLEEVE)
-TROUSER_LEGS = (Part.LEFT_LEG, Part.RIGHT_LEG)
 OWN_ARM = {Part.LEFT_SLEEVE: labelled("left_arm"), Part.RIGHT_SLEEVE: labelled("right_arm")}
 OWN_SKIN = OWN_ARM | {Part.LEFT_LEG: labelled("left_leg"), Part.RIGHT_LEG: labelled("right_leg")}
 STANDS_OFF = 0.008, 0.018  # of the picture: how far a sleeve reaches beyond the arm's outline at the shoulder, and below it
@@ -183,6 +182,12 @@ def panel_layer(
             allow *= 1 - out * step_between(column, 0.8, 1.0) * (arm.station > 0.3) * (arm.station < 2.05)
     if beside is not None:
         allow, cover = allow * beside, cover * beside
+    return _coloured(m, dressing.texture, allow, cover, canvas, step)
+
+
+def _coloured(m: PanelMap, texture: Texture, allow: np.ndarray, cover: np.ndarray, canvas: Canvas, step: float) -> Layer | None:
+    """The layer of a panel `m` whose own outline is seen where `allow` [h, w] 0-1 lets it, and whose cloth grows over what is old
+    where `cover` [h, w] 0-1 does; None where neither does."""
     box = canvas.extent(np.maximum(allow, cover))
     if box is None:
         return None
@@ -191,7 +196,7 @@ def panel_layer(
     back = canvas.enlarge(m.back, box, cell=step) if m.back.max() > 0 else None
     torn = step_between(m.haste() / np.float32(step * max(canvas.zoom)), *TORN)
     torn = canvas.enlarge(torn, box, cell=step) if torn.max() > 0.05 else None
-    colour, outline, grown = dressing.texture.read(at, back, torn)
+    colour, outline, grown = texture.read(at, back, torn)
     alpha = np.maximum(outline * shares[0], grown * shares[1])
     alpha *= np.float32(1 / 255)
     return Layer(colour, alpha, (box[0], box[2]))

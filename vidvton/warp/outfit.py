@@ -227,7 +227,8 @@ def fit_outfit(
         snug = frozenset(legs) if any(is_snug(p, body) for p in panels) else frozenset()
         billows = any(is_billowing(p, body) for p in panels)
         fabric = garment.fabric.numpy() * albedo.lamp
-        dressing = Dressing(garment.category, texture, ends, first.tucked, waist, legs, fabric, snug, first.hangs, billows)
+        worn = {"tucked": first.tucked, "snug": snug, "hangs": first.hangs, "billows": billows}
+        dressing = Dressing(garment.category, texture, ends, waist=waist, leg_ends=legs, fabric=fabric, **worn)
         wears.append(Wear(dressing, fitted, _lock(fitted, yaw, motion, flow_step)))
     skin = albedo.skin if np.isfinite(albedo.skin).all() else np.stack([DEFAULT_SKIN * albedo.lamp] * 2)
     parts = {Part.LEFT_SLEEVE, Part.RIGHT_SLEEVE}  # arms lie before any garment; legs are bared by lower and full ones alone

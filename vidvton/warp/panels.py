@@ -14,7 +14,8 @@ from vidvton.values import Garment, Part
 from vidvton.warp.body import ARMPIT, COLUMN, SLOPE
 from vidvton.warp.flat import (
     BODICE,
-    LEG_PARTS,
+    SLEEVES,
+    TROUSER_LEGS,
     bulging,
     crotch_of,
     inner_seam,
@@ -82,7 +83,7 @@ def panels_for(garment: Garment, body: Body, *, untucked: bool = False) -> tuple
     parts = garment.parts.numpy()
     if garment.category == "lower":
         return _skirt(garment, parts, body) if (parts == Part.SKIRT).any() else _trousers(garment, parts, body)
-    is_jumpsuit, crotch = np.isin(parts, LEG_PARTS).any(), None
+    is_jumpsuit, crotch = np.isin(parts, TROUSER_LEGS).any(), None
     if is_jumpsuit:
         crotch = crotch_of(garment, parts)
         parts = parts if crotch is None else parted_at_hips(parts, crotch[1])
@@ -113,7 +114,7 @@ def _column(
     seam = max(abs(shoulders[1][0] - shoulders[0][0]), 0.82 * chest)
     top = float(np.median(body.edges[:, 4, 1] - body.edges[:, 4, 0]))
     scale = seam / np.clip(top, 0.7, 1.0)
-    over = 1.0 if np.isin(parts, [Part.LEFT_SLEEVE, Part.RIGHT_SLEEVE]).any() else BARE_SHOULDER
+    over = 1.0 if np.isin(parts, SLEEVES).any() else BARE_SHOULDER
     # Above the armpits the panel's edge is the arm-hole: straight from the armpit to the seam, and upright above it.
     ends = []
     for side, (edge, armpit) in enumerate(zip((left, right), armpits)):
@@ -133,7 +134,7 @@ def _column(
         scale = chest / max(_body_width(body, ARMPIT + 0.05), 0.3)
     natural = start + (rows - top_y) / scale
     armpit_station = start + (armpit_y - top_y) / scale
-    if np.isin(parts, LEG_PARTS).any():  # a jumpsuit's trunk ends where its legs begin, and its crotch lies at the body's
+    if np.isin(parts, TROUSER_LEGS).any():  # a jumpsuit's trunk ends where its legs begin, and its crotch lies at the body's
         fork = natural[-1] + 0.15 if crotch is None else start + (crotch[1] - top_y) / scale
         share = (CROTCH_STATION - armpit_station) / max(fork - armpit_station, 0.1)
         stations = natural + np.maximum(natural - armpit_station, 0) * (share - 1)
@@ -288,7 +289,7 @@ def _skirt(garment: Garment, parts: np.ndarray, body: Body) -> tuple[Panel, ...]
 
 def _trousers(garment: Garment, parts: np.ndarray, body: Body, waist: float | None = None) -> tuple[Panel, ...]:
     """Both legs, from the station of the `waist`; where the old trousers begin if that is not given."""
-    rows, left, right, _ = row_extents(np.isin(parts, LEG_PARTS))
+    rows, left, right, _ = row_extents(np.isin(parts, TROUSER_LEGS))
     height = rows[-1] - rows[0]
     crotch = crotch_of(garment, parts)
     crotch = crotch if crotch is not None else np.array([(left[0] + right[0]) / 2, rows[0] + 0.3 * height])

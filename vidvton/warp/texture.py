@@ -9,12 +9,12 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from vidvton.values import LANDMARKS, Garment, Part
+from vidvton.values import LANDMARKS, Garment
+from vidvton.warp.flat import SLEEVES
 
 BROAD = 40  # picture pixels over which a cloth's broad look is averaged
 FAINT_PRINT = 8.0  # the same, for what hangs together with a print
 _SURE = 4.0  # times the share of known pixels under a coarse one, up to all of it, is the say of their mean
-SLEEVES = (Part.LEFT_SLEEVE, Part.RIGHT_SLEEVE)
 PRINT_DISTANCE = 22.0  # CIELAB units from the fabric's colour that count as print (lightness counts half)
 
 
@@ -107,7 +107,7 @@ def make_texture(garment: Garment, *, scale: float, torso: float, over_hem: bool
 def _grown(mask: np.ndarray, kernel: np.ndarray, around: np.ndarray) -> np.ndarray:
     """`mask` grown by `kernel`; but only upwards in rows where `around` [H] 0-1 is 0."""
     grown = cv2.dilate(mask, kernel)
-    if around.all():
+    if (around == 1).all():
         return grown
     upwards = np.ascontiguousarray(kernel[:, kernel.shape[1] // 2, None])
     upwards[: len(upwards) // 2] = 0
