@@ -265,7 +265,7 @@ def test_shading_keeps_folds_and_forgets_colour_and_print():
     lit = np.clip(frames * folds, 0, 255).astype(np.uint8)
     y, x = np.argwhere(upper).mean(0).astype(int)
     lit[:, y - 12 : y + 12, x - 12 : x + 12] = (230, 220, 40)  # a print
-    light = shading(lit[0], labels[0], make_reader(learn_albedo(lit, labels)))
+    light, _ = shading(lit[0], labels[0], make_reader(learn_albedo(lit, labels)))
     core = cv2.erode(upper.astype(np.uint8), np.ones((9, 9))) > 0
     assert np.corrcoef(light[core], np.broadcast_to(folds[..., 0], SIZE)[core])[0, 1] > 0.8
     assert abs(np.median(light[core]) - 1) < 0.08

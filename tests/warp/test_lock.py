@@ -122,7 +122,7 @@ def test_stripes_cast_no_shadow():
     frame[upper & (np.arange(SIZE[0]) // 5 % 2 == 0)[:, None] & middle] = (30, 30, 34)
     frame[upper & ~middle] = (70, 70, 74)  # an open coat, of the colour between two stripes
     frame = cv2.GaussianBlur(frame, (0, 0), 1.2)  # a camera's edges
-    light = shading(frame, labels, make_reader(learn_albedo(frame[None], labels[None])))
+    light, _ = shading(frame, labels, make_reader(learn_albedo(frame[None], labels[None])))
     core = cv2.erode(upper.astype(np.uint8), np.ones((9, 9))) > 0
     assert np.abs(light[core] - 1).max() < 0.2
 

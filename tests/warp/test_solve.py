@@ -3,6 +3,7 @@
 import tracemalloc
 from dataclasses import replace
 
+import cv2
 import numpy as np
 from drawn_person import LABEL
 from drawn_wear import UNIT, scene, skirt, tee, trousers
@@ -10,7 +11,7 @@ from drawn_wear import UNIT, scene, skirt, tee, trousers
 from vidvton.values import Part
 from vidvton.warp.body import WHOLE, BodyMeasure, measure_frame
 from vidvton.warp.fit import fit_panels
-from vidvton.warp.panels import panels_for
+from vidvton.warp.panels import bare_limbs, panels_for
 from vidvton.warp.solve import HIGHEST, _hidden, _raised_waists, solve_body
 
 
@@ -108,3 +109,31 @@ def test_of_a_long_shot_hidden_arms_take_no_memory_to_speak_of():
     finally:
         tracemalloc.stop()
     assert hidden[510:590].all() and not hidden[700:].any()
+
+
+def test_a_leg_is_found_where_it_is_seen_though_its_joints_lie_beside_it():
+    _, labels, points = scene(12, sway=0)
+    bare = np.where((labels == LABEL["pants"]), 0, labels)
+    for t, p in enumerate(points):
+        for name, joints in (("left_leg", (23, 25, 27)), ("right_leg", (24, 26, 28))):
+            cv2.polylines(bare[t], [p[list(joints), :2].astype(np.int32)], False, LABEL[name], 22)
+    off = points.copy()
+    off[4:9, [25, 27], 0] -= 0.2 * UNIT
+    measure = BodyMeasure.stack([measure_frame(p, m, True) for p, m in zip(off, bare)])
+    body = solve_body(measure, off, np.zeros(12))
+    assert np.abs(body.keypoints[:, [25, 27], 0] - points[:, [25, 27], 0]).max() < 0.09 * UNIT
+    assert np.abs(body.keypoints[:, [26, 28], :2] - points[:, [26, 28], :2]).max() < 0.03 * UNIT
+    fitted = fit_panels(bare_limbs(), body, body.keypoints, np.zeros((12, 33)), np.zeros(12))
+    (left,) = (f for f in fitted if f.panel.part == Part.LEFT_LEG)
+    rows = (left.controls > 0.8) & (left.controls < 1.8)
+    seen = np.interp(left.controls[rows], [0, 1, 2], points[6, [23, 25, 27], 0])
+    assert np.abs(left.points[6, rows, 1, 0] - seen).max() < 0.06 * UNIT
+
+
+def test_of_a_leg_that_looks_out_behind_the_other_nothing_is_told():
+    _, labels, points = scene(1)
+    bare = np.where((labels[0] == LABEL["pants"]), 0, labels[0])
+    x, y = points[0, 25, :2].astype(int)
+    bare[y - 40 : y + 40, x + 14 : x + 18] = LABEL["left_leg"]
+    measure = measure_frame(points[0], bare, True)
+    assert (measure.legs_trust[0, 0, 4:7] == 0).all()

@@ -23,6 +23,8 @@ SLOPE = 0.6
 WHOLE = 2.0  # average widths that count as all of an arm
 BESIDE_HAIR, FALL = (0.75, 0.9), 0.15  # farther out on the shoulders; torso lengths that they fall from the neck to the joint
 REACH, STEPS = 1.1, 81  # how far a scan goes to either side in torso lengths, and in how many steps
+AWAY = 9  # steps beside its bone at which a limb is still looked for
+LEAST_SHOWN = 0.8  # share of a bare limb's width under which something hides the rest of it
 # Torso lengths from an arm's bone within which an edge may be the arm's own: on its far side, on its near side.
 FAR_SIDE, NEAR_SIDE = 0.2, 0.12
 TOP, ARMPIT = 0.05, 0.32  # between these stations the column's edge runs from the shoulder seam to the armpit
@@ -35,6 +37,9 @@ TRUNK = (
 )
 ON_TRUNK = UPPER | np.isin(np.arange(256), [_id["torso_skin"]])
 BARE_ARM = np.isin(np.arange(256), [_id["left_arm"], _id["right_arm"], _id["glove"]])
+OWN_ARM, OWN_LEG = (
+    tuple(np.arange(256) == _id[f"{side}_{limb}"] for side in ("left", "right")) for limb in ("arm", "leg")
+)  # by which either limb is known where it is bare
 _ARMS, _LEGS = (_id["left_arm"], _id["right_arm"]), (_id["left_leg"], _id["right_leg"])
 COVER = BARE_ARM | (np.arange(256) == _id["hair"])  # may lie in front of the trunk without ending it
 # A skirt's sides are not a leg's: under one, legs are as wide as legs are.
@@ -260,8 +265,8 @@ def measure_frame(keypoints: np.ndarray, labels: np.ndarray, visible: bool) -> B
     near_arm = np.linalg.norm(way, axis=-1) < np.where(outwards > 0, FAR_SIDE, NEAR_SIDE) * unit
     trust = trust * np.where(near_arm, 0.02, 1.0)
     hem, waist, runs_on = _boundaries(labels, centres, across, edges, unit)
-    arms, arms_trust, cuffs = _limbs(labels, points, unit, ARMS, UPPER | BARE_ARM, UPPER)
-    legs, legs_trust, hems = _limbs(labels, points, unit, LEGS, LEG, LOWER | UPPER)
+    arms, arms_trust, cuffs = _limbs(labels, points, unit, ARMS, UPPER | BARE_ARM, UPPER, OWN_ARM, AVERAGE_ARM)
+    legs, legs_trust, hems = _limbs(labels, points, unit, LEGS, LEG, LOWER | UPPER, OWN_LEG, BARE_LEG)
     row = (edges, trust, arms, arms_trust, legs, legs_trust)
     shoulder = _shoulder(labels, points, centres, unit)
     slim = [_slimness(labels, points, unit, *kind) for kind in ((ARMS, _ARMS, AVERAGE_ARM), (LEGS, _LEGS, BARE_LEG))]
@@ -346,12 +351,28 @@ def _shoulder(labels: np.ndarray, points: np.ndarray, centres: np.ndarray, unit:
     return float(np.mean(found)) if found else np.nan
 
 
-def _limbs(labels, points, unit, limbs, part, cloth):
-    """Edges of two limbs [2, S, 2], their trust, and where cloth ends on each [2]."""
+def _beside(labels, centres: np.ndarray, across: np.ndarray, unit: float, own: np.ndarray, part: np.ndarray) -> np.ndarray:
+    """[S] torso lengths to the picture's right of its bone at which a limb is seen, by its `own` [256] labels; 0 where the bone
+    lies on a `part` [256] of it, or where it is not near. Pose models put a leg's joints beside the leg for some frames."""
+    ways = np.arange(-AWAY, AWAY + 1) * (REACH / (STEPS // 2))
+    found, inside = _read(labels, centres[:, None] + across[:, None] * (ways * unit)[None, :, None])
+    on = own[found] & inside
+    on[:, 1:-1] &= on[:, :-2] & on[:, 2:]
+    nearest = np.where(on, np.abs(ways), np.inf).argmin(1)
+    return np.where(part[found[:, AWAY]] | ~on.any(1), 0.0, ways[nearest])
+
+
+def _limbs(labels, points, unit, limbs, part, cloth, own, average):
+    """Edges of two limbs [2, S, 2], their trust, and where cloth ends on each [2]; `own` are the labels of either limb alone, by
+    which one is found beside its bone."""
     edges, trusts, ends = [], [], []
-    for joints in limbs:
+    for joints, mine, other in zip(limbs, own, reversed(own)):
         centres, across = limb_axis(points, joints)
-        edge, trust = _scan(labels, centres, across, unit, part, np.zeros(256, bool))
+        beside = _beside(labels, centres, across, unit, mine, part & ~other)
+        edge, trust = _scan(labels, centres + across * (beside * unit)[:, None], across, unit, part, np.zeros(256, bool))
+        thin = np.ptp(edge, axis=-1) < LEAST_SHOWN * 2 * average  # what looks out behind something else is not all of it
+        trust = np.where((thin & (beside != 0))[:, None], 0.0, trust)
+        edge = edge + beside[:, None]
         wide = np.abs(edge) > 0.34
         trust = np.where(wide, 0.0, trust)
         fine = np.arange(0.1, 2.2, 0.02)

@@ -31,6 +31,7 @@ ROOMY, WIDEST = 2.0, 0.42  # how much wider than the leg in it trousers may be; 
 BILLOW, BILLOWING = 1.1, (1.85, 2.15)  # arms by which a billowing sleeve is wider; half-widths in arms from which one is, wholly
 SAME_HEM = 0.25  # leg stations up to which old and new trousers end at the same place
 COVERS = 1.07  # how much wider than a bare leg the trousers on it are at least
+WELL_COVERS = 1.18  # the same of a skirt
 INNER_NARROWS = 0.18, 0.36  # the same on the inner side
 NARROWS = 0.35, 0.8  # leg stations between which trousers come to be as narrow as they are cut, over wider old ones
 ABOVE = 0.1  # limb stations above an old hem or cuff at which its width is read
@@ -127,7 +128,7 @@ def _place(panel: Panel, controls: np.ndarray, body: Body, keypoints: np.ndarray
         places = controls
         if panel.part == Part.SKIRT and np.isfinite(body.waist):
             places = controls + body.waists[t] * np.clip((HIPS - controls) / (HIPS - body.waist), 0, 1)
-        left, right = _column_edges(panel, controls, places, column, _leg_reach(points, body, places, column))
+        left, right = _column_edges(panel, controls, places, column, _leg_reach(points, body, places, column, t))
     elif panel.part in SLEEVES:
         left, right = _sleeve_edges(panel, controls, column, points, body, yaw[t], t)
     else:
@@ -172,17 +173,18 @@ def _lifted(points: np.ndarray, across: np.ndarray, unit: float) -> np.ndarray:
     return out
 
 
-def _leg_reach(points: np.ndarray, body: Body, controls: np.ndarray, column: _ColumnFrame) -> np.ndarray:
+def _leg_reach(points: np.ndarray, body: Body, controls: np.ndarray, column: _ColumnFrame, t: int) -> np.ndarray:
     """[C, 2] torso lengths: how far to either side of the column bare legs reach at its stations; 0 above them."""
     centres = np.stack([np.interp(controls, COLUMN, column.centres[:, i]) for i in (0, 1)], -1)
     across = np.stack([np.interp(controls, COLUMN, column.across[:, i]) for i in (0, 1)], -1)
     station = np.clip((controls - 1.0) / 0.8, 0, 2)
     reach = np.zeros((len(controls), 2))
-    for joints in LEGS:
+    for k, joints in enumerate(LEGS):
         knots = points[list(joints)]
         bone = np.stack([np.interp(station, [0, 1, 2], knots[:, i]) for i in (0, 1)], -1)
+        bone = bone + across * (np.interp(station, LIMB, body.leg_offsets[t, k]) * column.unit)[:, None]
         offset = ((bone - centres) * across).sum(-1) / column.unit
-        half = 1.1 * np.interp(station, LIMB, body.bare_leg)
+        half = WELL_COVERS * np.interp(station, LIMB, body.bare_leg)
         reach = np.maximum(reach, np.stack([half - offset, half + offset], -1))
     return reach * (controls > 1.1)[:, None]
 
@@ -320,7 +322,7 @@ def _clothed(controls: np.ndarray, body: Body, hem: float) -> np.ndarray:
         return np.ones(len(controls))
     old = float(np.nanmax(body.trouser_hems))
     end = max(old, hem) + SAME_HEM if abs(hem - old) < SAME_HEM else old
-    return np.clip((end + 0.1 - controls) / 0.1, 0, 1)
+    return np.clip((end - controls) / 0.1, 0, 1)
 
 
 def _narrows(controls: np.ndarray, inner: int) -> np.ndarray:

@@ -49,6 +49,7 @@ RIM = 1.29  # how far beyond a panel's outline (in half-widths) old cloth still 
 
 OUTLINE, FEATHER = 1.05, 2.0  # half-widths at which cloth ends to the sides; working pixels over which it does
 TORN = 3.5, 7.0  # picture pixels an output pixel at which a print begins to be torn to specks, and is
+ROUND = 0.22  # share of its light that cloth loses at its outlines, where it turns away
 _STEEP = ((np.clip(np.arange(256), 70, 185) - 70) / 115).astype(np.float32)  # what `soften` makes of a blurred edge
 
 
@@ -200,6 +201,18 @@ def _coloured(m: PanelMap, texture: Texture, allow: np.ndarray, cover: np.ndarra
     alpha = np.maximum(outline * shares[0], grown * shares[1])
     alpha *= np.float32(1 / 255)
     return Layer(colour, alpha, (box[0], box[2]))
+
+
+def rounded(layer: Layer | None, m: PanelMap, unread: np.ndarray, canvas: Canvas, step: float) -> Layer | None:
+    """A panel's `layer` darker towards its outlines, as far as the old cloth's light is `unread` [h, w] 0-1: without any, cloth
+    looks like paper."""
+    if layer is None or unread.max() < 0.05:
+        return layer
+    (top, left), (height, width) = layer.corner, layer.alpha.shape
+    box = (top, top + height, left, left + width)
+    turned = np.minimum(np.abs(m.across), 1) ** 3 * np.float32(ROUND)
+    dark = canvas.enlarge(turned, box, cell=step) * canvas.enlarge(unread, box)
+    return replace(layer, colour=cv2.multiply(layer.colour, cv2.merge((1 - dark,) * 3), dtype=cv2.CV_8U))
 
 
 def _within(across: np.ndarray, limit: float) -> np.ndarray:

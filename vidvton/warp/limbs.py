@@ -45,7 +45,7 @@ class Course:
 class Limb:
     """A bare limb at working size: `side` [h, w] from -1 to 1 across it where it lies, `across` [h, w] from 0 on its middle line
     to 1 at its sides and beyond, `station` [h, w], `near` its depth; `course` its lower end, where that lies in front; `end` the
-    station where the shot's old garment usually ends on it."""
+    station where the shot's old garment usually ends on it; `clothed` says that it is as wide as what is worn on it."""
 
     part: Part
     side: np.ndarray
@@ -54,6 +54,7 @@ class Limb:
     near: float
     course: Course | None = None
     end: float = np.inf
+    clothed: bool = False
 
 
 def limb_on(m: PanelMap, size: tuple[int, int], course: Course | None = None, end: float = np.inf) -> Limb:

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from vidvton.values import Garment, Part
+from vidvton.warp.body import LIMB, UPPER, picked
 from vidvton.warp.canvas import Canvas, Layer, enlarged_layer
 from vidvton.warp.drape import PanelMap, enlarge, map_panel, part_of
 from vidvton.warp.fit import FittedPanel, fit_panels, is_billowing, is_snug
@@ -19,14 +20,16 @@ from vidvton.warp.layers import (
     TROUSER_LEGS,
     Dressing,
     draw_order,
+    labelled,
     old_cloth,
     panel_layer,
+    rounded,
     soften,
 )
 from vidvton.warp.limbs import folded_arm, limb_on
 from vidvton.warp.lock import Shift, lock_to_cloth
 from vidvton.warp.panels import Panel, bare_limbs, bare_trunk, panels_for
-from vidvton.warp.shade import Albedo, Reader, make_reader, shading
+from vidvton.warp.shade import Albedo, Reader, make_reader, shading, without_glare
 from vidvton.warp.solve import Body
 from vidvton.warp.texture import make_texture
 from vidvton.warp.undress import fill, kept_in_front
@@ -36,6 +39,8 @@ STEPS = ((45.0, 2, 2), (90.0, 2, 4), (np.inf, 4, 8))
 below the width of a wrist."""
 DEFAULT_SKIN = np.float32([0.75, 0.60, 0.52])
 DEFAULT_WAIST = 0.72
+WIDEST = 3.0  # how much wider than a bare leg what is worn on it may be
+LONG_TOP, LONG_TOPS = 0.2, UPPER & ~labelled("dress")  # of a leg's length that a top hides; labels of such tops
 
 Motion = Callable[[], Iterable[tuple[np.ndarray, np.ndarray]]]
 """Starts the shot's optical flow and labels: frame by frame `(flow [h, w, 2] working pixels, labels [H, W])`."""
@@ -72,8 +77,8 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Outfit:
-    """The wears of one shot, and what drawing them needs: the bare `limbs`, the stations where the old garment `ends` on them,
-    and the bare `trunk` where a garment has no trunk of its own."""
+    """The wears of one shot, and what drawing them needs: the bare `limbs` (legs under new tops alone as wide as what is worn on
+    them), the stations where the old garment `ends` on them, and the bare `trunk` where a garment has no trunk of its own."""
 
     wears: tuple[Wear, ...]
     limbs: tuple[FittedPanel, ...]
@@ -90,9 +95,10 @@ class Outfit:
         drawn at output `size` (height, width). `behind` gives the background as other frames saw it, at any (height, width)
         asked for."""
         raster = _raster(labels.shape, self.limb_step)
-        courses = {p.panel.part: folded_arm(p, t, labels) for p in self.limbs}
-        bent = [courses[p.panel.part] is not None for p in self.limbs]
-        limbs = [map_panel(p, t, self.yaw[t], raster, step=self.limb_step, folded=f) for p, f in zip(self.limbs, bent)]
+        asked = [p for p in self.limbs if self._is_asked(p, t, labels)]
+        courses = {p.panel.part: folded_arm(p, t, labels) for p in asked}
+        bent = [courses[p.panel.part] is not None for p in asked]
+        limbs = [map_panel(p, t, self.yaw[t], raster, step=self.limb_step, folded=f) for p, f in zip(asked, bent)]
         trunk = None if self.trunk is None else map_panel(self.trunk, t, self.yaw[t], raster, step=self.limb_step)
         drawn = (self._draw_wear(wear, t, frame, labels, size, limbs, trunk, behind, courses) for wear in self.wears)
         return [d for d in drawn if d is not None]
@@ -118,7 +124,7 @@ class Outfit:
         frame, labels = np.ascontiguousarray(frame[top:bottom, left:right]), np.ascontiguousarray(labels[top:bottom, left:right])
         maps = [_window(m, block, step) for m in maps]
         limb_maps = [_window(m, block, self.limb_step) for m in limb_maps]
-        light = shading(frame, labels, self.reader)
+        light, unread = shading(frame, labels, self.reader)
         legs = {m.part: enlarge(np.abs(m.across), labels.shape) for m in maps if m.part in TROUSER_LEGS}
         whole = None if trunk_map is None or not legs else _window(trunk_map, block, self.limb_step)
         trunk = next((m for m in maps if m.part in (Part.TORSO, Part.SKIRT)), None)
@@ -138,10 +144,23 @@ class Outfit:
             panel_layer(maps[i], hems[i], wear.dressing, labels, old, across, arms, canvas, step, mates.get(maps[i].part))
             for i in order
         ]
+        layers = [rounded(x, maps[i], unread, canvas, step) for x, i in zip(layers, order)]
         # Skin bared in front of the trunk lies over it, and under the near sleeve.
         at = sum(not (maps[i].part in SLEEVES and maps[i].near <= 0) for i in order)
         layers[at:at] = [enlarged_layer(colour, alpha, canvas, cell=2.0) for colour, alpha in bare]
+        light = without_glare(light, wear.dressing.fabric)
         return Drawn(under, under_alpha, tuple(x for x in layers if x is not None), light, canvas)
+
+    def _is_of_tops(self) -> bool:
+        return all(wear.dressing.category == "upper" for wear in self.wears)
+
+    def _is_asked(self, limb: FittedPanel, t: int, labels: np.ndarray) -> bool:
+        """Whether a bare limb has a say in frame `t`: before a leg nothing of a top lies but of a long one."""
+        if limb.panel.part in SLEEVES or not self._is_of_tops():
+            return True
+        middle = limb.points[t, :, 1, 1]
+        top, bottom = (int(np.clip(y, 0, len(labels))) for y in (middle[0] + LONG_TOP * (middle[-1] - middle[0]), middle[-1]))
+        return bool(top < bottom and picked(labels[top:bottom], LONG_TOPS).any())
 
     def _end(self, limb: PanelMap) -> float:
         return self.ends.get(limb.part, np.inf)
@@ -152,6 +171,8 @@ class Outfit:
         small, few = (cv2.resize(a, half[::-1], interpolation=cv2.INTER_NEAREST) for a in (labels, old.astype(np.uint8)))
         picture, dim = (cv2.resize(a, half[::-1], interpolation=cv2.INTER_AREA) for a in (frame, light))
         limbs = [limb_on(m, half, end=self._end(m)) for m in limb_maps]
+        if self._is_of_tops():
+            limbs = [replace(limb, clothed=limb.part in TROUSER_LEGS) for limb in limbs]
         place = None if trunk is None else (enlarge(np.abs(trunk.across), half), enlarge(trunk.station, half))
         bared = fill(picture, small, few > 0, wear.dressing, place, limbs, self.skin, dim, scene)
         kept = kept_in_front(labels)
@@ -231,10 +252,9 @@ def fit_outfit(
         dressing = Dressing(garment.category, texture, ends, waist=waist, leg_ends=legs, fabric=fabric, **worn)
         wears.append(Wear(dressing, fitted, _lock(fitted, yaw, motion, flow_step)))
     skin = albedo.skin if np.isfinite(albedo.skin).all() else np.stack([DEFAULT_SKIN * albedo.lamp] * 2)
-    parts = {Part.LEFT_SLEEVE, Part.RIGHT_SLEEVE}  # arms lie before any garment; legs are bared by lower and full ones alone
-    if any(g.category != "upper" for g in garments):
-        parts |= {Part.LEFT_LEG, Part.RIGHT_LEG}
-    limbs = fit_panels(tuple(p for p in bare_limbs() if p.part in parts), body, keypoints, depth, yaw)
+    limbs = fit_panels(bare_limbs(), body, keypoints, depth, yaw)
+    if all(g.category == "upper" for g in garments):
+        limbs = tuple(_clothed(limb, body) for limb in limbs)
     trunk = None
     if any(f.panel.part in TROUSER_LEGS for wear in wears for f in wear.fitted):
         (trunk,) = fit_panels((bare_trunk(),), body, keypoints, depth, yaw)
@@ -249,6 +269,16 @@ def _same_hem(panels: tuple[Panel, ...], body: Body) -> bool:
     legs = lowest.part in TROUSER_LEGS and np.isfinite(body.trouser_hems).any()
     old = np.nanmean(body.trouser_hems) if legs else body.hem
     return bool(lowest.tucked or abs(lowest.hem - old) < 0.15)
+
+
+def _clothed(limb: FittedPanel, body: Body) -> FittedPanel:
+    """A bare leg made as wide as what is usually worn on it in this shot; an arm as it is."""
+    if limb.panel.part not in TROUSER_LEGS:
+        return limb
+    usual = np.median(np.ptp(body.legs[:, TROUSER_LEGS.index(limb.panel.part)], axis=-1) / 2, axis=0)
+    wider = np.interp(limb.controls, LIMB, np.clip(usual / body.bare_leg, 1, WIDEST))
+    middle = limb.points[:, :, 1:2]
+    return replace(limb, points=middle + (limb.points - middle) * wider[:, None, None])
 
 
 def _scaled(panel: Panel, factor: np.float32) -> Panel:

@@ -18,6 +18,7 @@ from vidvton.warp.texture import push_pull
 FLOOR = 0.05  # added to brightness before dividing: the dark of a black garment carries more noise than light
 MERGE = 16.0  # clusters nearer than this are one dye under different light
 MILD = 0.6  # how much of the light read from black cloth is left out: its sheen would burn out a bright garment
+WHITE, LEAST_ROOM = 0.98, 0.04  # the brightest that lit cloth gets; the least by which light may brighten it
 BROAD = 5.0  # working pixels over which the light from black cloth is averaged
 STARK = 0.25  # difference of brightness between two dyes that makes a stripe
 SPARSE, CROWDED = 21, 0.4  # working pixels around a pixel, and the share of stripes among them from which it is not read
@@ -164,8 +165,9 @@ def make_reader(albedo: Albedo) -> Reader:
     return Reader(tuple(level), tuple(dye), tuple(odd))
 
 
-def shading(frame: np.ndarray, labels: np.ndarray, reader: Reader) -> np.ndarray:
-    """[h, w] float32 factor, around 1: how the light falls on the person in `frame` [h, w, 3] uint8 with `labels` [h, w]."""
+def shading(frame: np.ndarray, labels: np.ndarray, reader: Reader) -> tuple[np.ndarray, np.ndarray]:
+    """How the light falls on the person in `frame` [h, w, 3] uint8 with `labels` [h, w]: `(factor [h, w] float32 around 1,
+    unread [h, w] float32 0-1)`, the second how little of it dark cloth tells."""
     grey = _brightness(frame)
     r, g, b = (c >> 3 for c in cv2.split(frame))
     code = (r.astype(np.intp) << 10) | (g.astype(np.intp) << 5) | b
@@ -195,7 +197,7 @@ def shading(frame: np.ndarray, labels: np.ndarray, reader: Reader) -> np.ndarray
         np.copyto(dim, np.float32(dark), where=inside)
         known |= core
     if not known.any():
-        return ratio
+        return ratio, dim
     filled = push_pull(ratio[..., None], known > 0)[..., 0]
     light = cv2.GaussianBlur(filled, (0, 0), spread)
     if dim.max() > 0.05:
@@ -204,4 +206,12 @@ def shading(frame: np.ndarray, labels: np.ndarray, reader: Reader) -> np.ndarray
         broad, share = cv2.GaussianBlur(broad, (0, 0), BROAD / 4), cv2.GaussianBlur(share, (0, 0), 0.6)
         broad, share = (cv2.resize(x, size, interpolation=cv2.INTER_LINEAR) for x in (broad, share))
         light += (broad - light) * share
-    return np.clip(light, 0.35, 1.6)
+    return np.clip(light, 0.35, 1.6), dim
+
+
+def without_glare(light: np.ndarray, fabric: np.ndarray) -> np.ndarray:
+    """`light` [h, w] for cloth of the colour `fabric` [3] 0-1: bright cloth has less room above it, and comes near white
+    instead of burning out to it."""
+    room = max(WHITE / max(float(fabric.max()), 1e-3) - 1, LEAST_ROOM)
+    over = np.maximum(light - 1, 0)
+    return np.minimum(light, 1) + over * np.float32(room) / (over + np.float32(room))

@@ -28,6 +28,8 @@ from vidvton.warp.body import (
 PARTLY, STEADY = 0.7, 4  # share of its width under which an arm is partly hidden, usual over frames to each side
 HIGHEST = 0.3  # torso lengths that a waist may be seen above where it usually is
 INNER_LEG, LEAN = (0.39, 1.81), (0.95, 1.6)  # leg stations where trousers show how wide a leg is at most; that against a bare one
+HARDLY = 0.5  # half-widths of a leg beside its middle line from which a joint does not lie well on it
+AT_JOINTS = np.array([4, 5, 6]), np.array([8, 9])  # indices of leg stations that tell where its knee is, its ankle
 MOSTLY_CLOTHED = 1.5  # limb station from which on too little of a limb is bare to tell where all of it lies
 
 
@@ -79,7 +81,7 @@ def solve_body(measure: BodyMeasure, keypoints: np.ndarray, yaw: np.ndarray, *, 
     """
     seen = measure.visible.astype(np.float64)
     strength = (rate / 25.0) ** 4
-    steady = steady_joints(keypoints, measure.visible, rate)
+    steady = steady_joints(_on_legs(measure, keypoints), measure.visible, rate)
     measure = _about(measure, keypoints, steady)
     keypoints = steady
     unit = np.exp(whittaker(np.log(np.maximum(measure.unit, 1e-3)), seen, 2000.0 * strength))
@@ -165,6 +167,23 @@ def steady_joints(keypoints: np.ndarray, visible: np.ndarray, rate: float) -> np
     calm = np.median(np.stack([padded[k : k + len(points)] for k in range(2 * half + 1)]), axis=0)
     score = np.clip(keypoints[rows, :, 2], 0.05, 1).repeat(2, axis=1)
     out[rows, :, :2] = whittaker(calm.reshape(len(rows), -1), score, 1.5 * (rate / 25.0) ** 4).reshape(points.shape)
+    return out
+
+
+def _on_legs(measure: BodyMeasure, keypoints: np.ndarray) -> np.ndarray:
+    """`keypoints` [T, 33, 3] with knees and ankles that lie beside the leg, or hardly on it, put back where it is seen."""
+    out = keypoints.astype(np.float64).copy()
+    half = np.ptp(measure.legs, axis=-1) / 2
+    sure = measure.legs_trust.min(-1) * (half > 0.8 * BARE_LEG) * (half < 1.7 * AVERAGE_LEG)
+    middles = measure.legs.mean(-1)
+    off = np.sign(middles) * np.maximum(np.abs(middles) - HARDLY * half, 0)
+    for k, joints in enumerate(LEGS):
+        for joint, stations in zip(joints[1:], AT_JOINTS):
+            weight, rows = sure[:, k, stations], measure.visible & (sure[:, k, stations].sum(-1) > 0)
+            way = (weight * off[:, k, stations]).sum(-1) / np.maximum(weight.sum(-1), 1e-9) * measure.unit
+            for t in np.flatnonzero(rows & (way != 0)):
+                _, across = limb_axis(keypoints[t, :, :2].astype(np.float64), joints)
+                out[t, joint, :2] += across[stations].mean(0) * way[t]
     return out
 
 

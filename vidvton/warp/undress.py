@@ -32,6 +32,9 @@ BESIDE = 4.5  # half working pixels by which an old garment's rim is wider than 
 LEVEL = 4  # pixels to the side that count as one up or down where background goes on
 REACHED = 2.5  # half-widths from a limb's middle line at which its skin may still be seen
 LIT, UNLIT = 0.6, (0.01, 0.08)  # share of the usual skin in painted skin, of the picture's side from seen skin: none, all of it
+HIPS = 1.05  # column station where legs begin
+BELOW_HIPS = 0.2  # leg station from which on a leg has its own outline
+EDGES = 0.16  # share of its light that a limb loses at its sides
 DIM = 0.6  # of the usual brightness of a limb's skin, under which it is none
 NARROW, SLIM = 0.3, (0.6, 1.0)  # stations next to the old garment's end whose width goes on; how narrow a limb may be
 ASIDE, MAPPED = 1.0, (1.28, 1.18)  # half-widths that joints may lie beside the limb that is seen; to which its map can be read
@@ -66,17 +69,22 @@ def fill(
     shading factor, `plate` [h, w, 3] uint8 the background where it is known from other frames (None: continued from
     around)."""
     rim = cv2.dilate(old.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7))) > 0
-    picture = _surroundings(frame, labels, old, rim, plate)
+    picture = _surroundings(frame, labels, old, rim, picked(labels, LEGS_BARE) | _below_hips(labels, limbs), plate)
     tone, legs = (colour * 255 * _soft_light(light)[..., None] for colour in skin)
     if trunk is not None:
         # At the old garment's rim what lies beside it goes on; skin is for what lies deeper, and for all of the neckline.
         deep = step_between(cv2.distanceTransform(old.astype(np.uint8), cv2.DIST_L2, 3), 0.5, 2.5)
         deep = np.maximum(deep, step_between(trunk[0], 0.75, 0.55) * step_between(trunk[1], 0.35, 0.2))
-        for colour, share in _trunk(frame, labels, rim, dressing, *trunk, tone):
+        legs_from = HIPS if any(limb.clothed for limb in limbs) else np.inf
+        for colour, share in _trunk(frame, labels, rim, dressing, *trunk, tone, legs_from):
             picture += (colour - picture) * (share * deep)[..., None]
     bare, hems = [], np.zeros_like(old)
     for limb in limbs:
         is_arm = limb.part in SLEEVES
+        if limb.clothed:
+            colour, share = _clothed_leg(frame, labels, rim, limb)
+            picture += (colour - picture) * (share * soften(rim))[..., None]
+            continue
         if is_arm == (dressing.category == "lower") and dressing.category != "full":
             continue
         seen = picked(labels, OWN_SKIN[limb.part])
@@ -101,6 +109,16 @@ def fill(
             before = _before_trunk(own & (limb.station > first - HEM_SHADOW) & (limb.station < first + NEXT), trunk, first)
             bare.append((colour, share * before * step_between(limb.station, end - 0.1, end + 0.02)))
     return Undressed(picture, bare, hems)
+
+
+def _clothed_leg(frame: np.ndarray, labels: np.ndarray, rim: np.ndarray, limb: Limb) -> tuple[np.ndarray, np.ndarray]:
+    """A leg that a coat or a poncho hides, in what is seen of the trousers or the skin of legs: (colour [h, w, 3] float32, share
+    [h, w] 0-1)."""
+    kept = picked(labels, LOWER | LEGS_BARE) & ~rim
+    if kept.sum() <= ENOUGH:
+        return np.zeros((*labels.shape, 3), np.float32), np.zeros(labels.shape, np.float32)
+    share = step_between(limb.across, 1.06, 0.94) * step_between(limb.station, 0.0, 0.1) * step_between(limb.station, 2.0, 1.9)
+    return spread_colours(frame, kept) * (1 - EDGES * np.minimum(limb.across, 1) ** 3)[..., None], share
 
 
 def _shape(limb: Limb, own: np.ndarray, seen: np.ndarray, first: float) -> np.ndarray:
@@ -175,7 +193,7 @@ def _limb_skin(frame: np.ndarray, limb: Limb, own: np.ndarray, where: np.ndarray
     """[h, w, 3] float32 0-255: a limb's skin where `where` [h, w] says. What is seen of it (`own` [h, w] bool) next to the old
     garment goes on, strip by strip along the limb; where too little is seen, or what is no skin, it is `tone` [h, w, 3], darker
     towards its sides: a limb is round."""
-    out = tone * (1.0 - 0.16 * np.minimum(limb.across, 1) ** 3)[..., None]
+    out = tone * (1.0 - EDGES * np.minimum(limb.across, 1) ** 3)[..., None]
     if own.sum() <= ENOUGH:
         return out
     first = _first(own, limb)
@@ -202,10 +220,18 @@ def _limb_skin(frame: np.ndarray, limb: Limb, own: np.ndarray, where: np.ndarray
     return out
 
 
-def _surroundings(frame: np.ndarray, labels: np.ndarray, old: np.ndarray, rim: np.ndarray, plate) -> np.ndarray:
-    """The scene continued into the old garment's place: along the edge of what is kept of the person that goes on; elsewhere
-    background, where other frames saw it, or else the nearest of it."""
-    beside = cv2.GaussianBlur(continue_colours(frame, ~rim & ~picked(labels, LEGS_BARE)), (0, 0), 0.7)
+def _below_hips(labels: np.ndarray, limbs: list[Limb]) -> np.ndarray:
+    """[h, w] bool: what is worn on the legs among `limbs` that are clothed."""
+    out = np.zeros(labels.shape, bool)
+    for leg in (limb for limb in limbs if limb.clothed):
+        out |= picked(labels, LOWER) & (leg.across < REACHED) & (leg.station > BELOW_HIPS)
+    return out
+
+
+def _surroundings(frame: np.ndarray, labels: np.ndarray, old: np.ndarray, rim: np.ndarray, legs: np.ndarray, plate) -> np.ndarray:
+    """The scene continued into the old garment's place: along the edge of what is kept of the person that goes on, but not of
+    `legs` [h, w] bool, which are painted; elsewhere background, where other frames saw it, or else the nearest of it."""
+    beside = cv2.GaussianBlur(continue_colours(frame, ~rim & ~legs), (0, 0), 0.7)
     behind = picked(labels, BACKGROUND) & ~rim
     clear = behind & (cv2.dilate(rim.view(np.uint8), np.ones((5, 5))) == 0)  # what the labels missed of the rim would be smeared
     scene = cv2.GaussianBlur(continue_colours(frame, clear if clear.any() else behind, level=LEVEL), (0, 0), 1.5)
@@ -225,9 +251,11 @@ def _surroundings(frame: np.ndarray, labels: np.ndarray, old: np.ndarray, rim: n
     return picture
 
 
-def _trunk(frame, labels, rim, dressing: Dressing, across, station, tone) -> list[tuple[np.ndarray, np.ndarray]]:
+def _trunk(
+    frame, labels, rim, dressing: Dressing, across, station, tone, legs_from: float
+) -> list[tuple[np.ndarray, np.ndarray]]:
     """Skin at neck and belly and the other garment below, for a top or dress that leaves them open: (colour, share) to lay on
-    in turn."""
+    in turn. From station `legs_from` on there are legs."""
     if dressing.category == "lower":
         return []
     inside = step_between(across, 1.08, 0.95)
@@ -249,7 +277,8 @@ def _trunk(frame, labels, rim, dressing: Dressing, across, station, tone) -> lis
         kept = (picked(labels, LOWER) | (labels == DRESS)) & ~rim
         if kept.sum() > 50:
             wear = cv2.GaussianBlur(continue_colours(frame, kept), (0, 0), 0.8).astype(np.float32)
-            layers.append((wear, inside * step_between(station, 0.60, 0.66)))
+            above = step_between(station, legs_from + 0.1, legs_from) if np.isfinite(legs_from) else 1
+            layers.append((wear, inside * step_between(station, 0.60, 0.66) * above))
         layers.append((tone, inside * step_between(station, 0.38, 0.45) * step_between(station, 0.66, 0.60)))
     return layers
 
