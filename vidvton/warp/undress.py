@@ -27,12 +27,15 @@ from vidvton.warp.texture import continue_colours, spread_colours
 
 NEXT = 0.5  # stations of a limb next to the old garment's end whose skin is continued
 HEM_SHADOW = 0.12  # stations beyond that end over which the hem's shadow lies
-STRIPS, ENOUGH, ALIKE = 9, 60, 0.05  # strips of skin across a limb; pixels it takes; chromaticity up to which it is skin
+STRIPS, SOME, ALIKE = 9, 30, 0.05  # strips of skin across a limb; pixels it takes; chromaticity up to which it is skin
+ENOUGH = 60  # pixels that tell more than a colour
 BESIDE = 4.5  # half working pixels by which an old garment's rim is wider than itself
 LEVEL = 4  # pixels to the side that count as one up or down where background goes on
 REACHED = 2.5  # half-widths from a limb's middle line at which its skin may still be seen
 LIT, UNLIT = 0.6, (0.01, 0.08)  # share of the usual skin in painted skin, of the picture's side from seen skin: none, all of it
 HIPS = 1.05  # column station where legs begin
+STOUT = 1.5  # how wide a shin may be against its map
+FEW, ANKLE, CALF = 20, 0.15, 0.5  # pixels and leg stations that tell where a shin ends; from where on it is as wide as shins are
 BELOW_HIPS = 0.2  # leg station from which on a leg has its own outline
 EDGES = 0.16  # share of its light that a limb loses at its sides
 DIM = 0.6  # of the usual brightness of a limb's skin, under which it is none
@@ -129,6 +132,9 @@ def _shape(limb: Limb, own: np.ndarray, seen: np.ndarray, first: float) -> np.nd
         course, slim = _seen_course(seen, limb, first)
         believed = min((1 - first) / 0.12, 1)
         aside, half = believed * course, half + believed * (slim - half)
+    if limb.part not in SLEEVES and GAP < first < 2:  # an ankle tells of the shin above it, and not of the calf
+        aside, width = _seen_course(seen & (limb.station < min(first + ANKLE, 2)), limb, first, least=FEW, most=STOUT)
+        half = max(width, 1) + min(width - 1, 0) * step_between(limb.station, first - CALF, first)
     across = np.abs(np.copysign(limb.across, limb.side) - aside * np.clip(limb.station / max(first, 1e-3), 0, 1))
     shape = step_between(across, half + 0.08, half - 0.08) * step_between(limb.across, *MAPPED)
     shape *= step_between(limb.station, -0.05, 0.1) * step_between(limb.station, 2.12, 2.0)
@@ -169,14 +175,14 @@ def _seen_width(own: np.ndarray, limb: Limb, first: float) -> float:
     return float(np.clip(np.quantile(limb.across[near], 0.95) / 0.95, *SLIM))
 
 
-def _seen_course(seen: np.ndarray, limb: Limb, first: float) -> tuple[float, float]:
+def _seen_course(seen: np.ndarray, limb: Limb, first: float, least: int = ENOUGH, most: float = SLIM[1]) -> tuple[float, float]:
     """(how far aside, half how wide) in half-widths of its map a limb is where its skin `seen` [h, w] bool begins, at station
-    `first`; never wider than the map, and as the map where too little of it is seen."""
+    `first`; never wider than `most`, and as the map where too little of it is seen (`least` pixels or fewer)."""
     near = seen & (limb.across < ASIDE + 1) & (limb.station > first) & (limb.station < first + NARROW)
-    if near.sum() <= ENOUGH:
+    if near.sum() <= least:
         return 0.0, 1.0
     low, high = np.quantile(np.copysign(limb.across, limb.side)[near], (0.04, 0.96))
-    return float(np.clip((low + high) / 2, -ASIDE, ASIDE)), float(np.clip((high - low) / 2 / 0.92, *SLIM))
+    return float(np.clip((low + high) / 2, -ASIDE, ASIDE)), float(np.clip((high - low) / 2 / 0.92, SLIM[0], most))
 
 
 def _before_trunk(own: np.ndarray, trunk: tuple[np.ndarray, np.ndarray] | None, first: float) -> np.ndarray:
@@ -194,11 +200,11 @@ def _limb_skin(frame: np.ndarray, limb: Limb, own: np.ndarray, where: np.ndarray
     garment goes on, strip by strip along the limb; where too little is seen, or what is no skin, it is `tone` [h, w, 3], darker
     towards its sides: a limb is round."""
     out = tone * (1.0 - EDGES * np.minimum(limb.across, 1) ** 3)[..., None]
-    if own.sum() <= ENOUGH:
+    if own.sum() <= SOME:
         return out
     first = _first(own, limb)
     near = own & (limb.station > first - HEM_SHADOW) & (limb.station < first + NEXT)
-    if near.sum() <= ENOUGH:
+    if near.sum() <= SOME:
         return out
     bright = frame[near].sum(-1)
     near[near] = bright > DIM * np.median(bright)  # not a bracelet, nor the cuff's edge
@@ -207,7 +213,7 @@ def _limb_skin(frame: np.ndarray, limb: Limb, own: np.ndarray, where: np.ndarray
     pixels = frame[near].astype(np.float64)
     usual = pixels.mean(0), out[where].mean(0)
     strange = np.abs(usual[0] / usual[0].sum() - usual[1] / usual[1].sum()).max() / ALIKE
-    sure = np.clip(count.sum() / ENOUGH - 1, 0, 1) * np.clip(3 - 2 * strange, 0, 1)
+    sure = np.clip(count.sum() / SOME - 1, 0, 1) * np.clip(3 - 2 * strange, 0, 1)
     if sure == 0:
         return out
     middle = (np.arange(STRIPS) + 0.5) / STRIPS * 2 - 1
