@@ -7,6 +7,8 @@ from drawn_person import draw, joints
 
 from vidvton.frames import from_arrays
 from vidvton.values import LANDMARKS, Garment, Layout, Part
+from vidvton.warp.body import BodyMeasure, measure_frame
+from vidvton.warp.solve import Body, solve_body
 
 SIZE, UNIT = (480, 360), 110.0
 
@@ -77,3 +79,9 @@ def scene(count=6, sway=4.0, **how):
         picture, labels, _ = draw(points, UNIT, SIZE, **how)
         rows.append((picture, labels, points))
     return tuple(np.stack(x) for x in zip(*rows))
+
+
+def body_of(labels: np.ndarray, points: np.ndarray) -> Body:
+    """The body that drawn labels show."""
+    measure = BodyMeasure.stack([measure_frame(p, m, True) for p, m in zip(points, labels)])
+    return solve_body(measure, points, np.zeros(len(points)))

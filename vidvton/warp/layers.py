@@ -34,6 +34,7 @@ BACKGROUND = labelled("background")
 LEGS_BARE = labelled("left_leg", "right_leg", "socks")
 DRESS = _id["dress"]
 SKIRTS = labelled("skirt", "dress")
+THINGS = labelled("scarf")
 SHOES = labelled("left_shoe", "right_shoe")
 OWN_ARM = {Part.LEFT_SLEEVE: labelled("left_arm"), Part.RIGHT_SLEEVE: labelled("right_arm")}
 OWN_SKIN = OWN_ARM | {Part.LEFT_LEG: labelled("left_leg"), Part.RIGHT_LEG: labelled("right_leg")}
@@ -284,6 +285,8 @@ def _allowed(
         # Below the hips cloth hangs free of the body.
         free = station > 0.9 if m.part in (Part.TORSO, Part.SKIRT) else np.ones(labels.shape, bool)
         seen = picked(labels, worn) | (picked(labels, BACKGROUND) & free)
+        if m.part in (Part.TORSO, Part.SKIRT):
+            seen |= _between_legs(labels, across, station)
     seen = cv2.morphologyEx(seen.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((7, 7))) > 0
     if m.part == Part.TORSO:
         # The shoulder's cap is the trunk's to cover, and what of the arm-pit the sleeve leaves; the arm below lies before it.
@@ -292,6 +295,19 @@ def _allowed(
             cap = picked(labels, OWN_ARM[arm.part]) & (arm.station < limit) & (across < np.where(arm.station < 0.35, 1.15, 1.0))
             hidden, seen = hidden & ~cap, seen | cap
     return soften(seen & ~hidden)
+
+
+def _between_legs(labels: np.ndarray, across: np.ndarray, station: np.ndarray) -> np.ndarray:
+    """[h, w] bool: things below the crotch that no hand or arm holds: the inner side of a coat, seen between legs. A skirt hides
+    it."""
+    count, parts = cv2.connectedComponents(picked(labels, THINGS).view(np.uint8))
+    free = np.ones(count, bool)
+    free[0] = False
+    free[parts[cv2.dilate(picked(labels, BARE_ARM).view(np.uint8), np.ones((5, 5))) > 0]] = False
+    for k in np.flatnonzero(free):
+        own = (parts == k) & (across < 1)
+        free[k] = own.any() and np.median(station[own]) > CROTCH_STATION
+    return free[parts]
 
 
 def _domain(

@@ -82,6 +82,7 @@ def fill(
         for colour, share in _trunk(frame, labels, rim, dressing, *trunk, tone, legs_from):
             picture += (colour - picture) * (share * deep)[..., None]
     bare, hems = [], np.zeros_like(old)
+    above = picked(labels, UPPER) & (dressing.category == "lower")  # a coat's rim is no leg's
     for limb in limbs:
         is_arm = limb.part in SLEEVES
         if limb.clothed:
@@ -98,7 +99,7 @@ def fill(
             shape = np.maximum(shape, _bridged(limb, seen, shape, old))
         shadow = seen & rim & (limb.station < first + HEM_SHADOW) & np.isfinite(first)
         hems |= shadow & (limb.across < 1.1)
-        share = shape * soften(old | shadow if is_arm else rim)
+        share = shape * soften(old | shadow if is_arm else rim & ~above)
         if share.max() < 0.02:
             continue
         colour = _limb_skin(frame, limb, own, share > 0, tone if is_arm else legs)
