@@ -19,6 +19,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 LONGEST = (
     "prepare_garment",
+    "track_people",
     "studio_sets",
     "bench_suite",
     "end_to_end",
@@ -26,9 +27,9 @@ LONGEST = (
     "exactness",
     "video",
     "diffusion_engine",
-    "track_people",
 )
-"""Files of tests that take longest, which begin first, lest one of them is all that is left in the end."""
+"""Files of tests that take longest, which begin first, lest one of them is all that is left in the end; before all two that need
+no ready process, while the servers import."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
