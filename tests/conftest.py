@@ -56,3 +56,14 @@ def garments_are_read_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plan, "read_garment", read_once)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def whole_films_end_at_once() -> Iterator[None]:
+    """Before a film's last frame the reader waits for damage that a thread may still find in it, hundreds of times in this suite.
+    Films here are whole, but for those of test_hostile, where the reader waits as ever."""
+    from vidvton.media import source
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(source, "_LAST_FRAME", 0.0)
+        yield
