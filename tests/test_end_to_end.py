@@ -52,7 +52,7 @@ def desk(tmp_path_factory):
     garment = top("tee", colour=(190, 40, 50))
     write_image(folder / "top.png", garment.tensor)
     done = vidvton("render", folder / "clip.mp4", "--garment", folder / "top.png", "-o", folder / "out.mp4",
-                   "--report", folder / "report.json")  # fmt: skip
+                   "--report", folder / "report.json", "--work", folder / "kept", "--keep-work")  # fmt: skip
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -71,9 +71,8 @@ def test_the_garment_is_worn_and_the_rest_is_the_sources_bit_for_bit(desk):
     from vidvton.render.warp_engine import WarpEngine
 
     plan = make_plan(RenderRequest(desk / "clip.mp4", (desk / "top.png",), desk / "again.mkv", RenderSettings()))
-    engine = WarpEngine(desk / "clip.mp4", plan.garments, desk / "work", RenderSettings(), Limits())
-    for _ in engine.prepare():
-        pass
+    engine = WarpEngine(desk / "clip.mp4", plan.garments, desk / "kept" / "analysis", RenderSettings(), Limits())
+    assert "pose" not in {step.stage for step in engine.prepare()}, "the render looked at the clip already"
     source = np.concatenate([c.frames.numpy() for c in open_clip(desk / "clip.mp4").clips(8)])
     dressed = np.concatenate([c.frames.numpy() for c in engine.dress(0, engine.num_frames())])
     changed = (dressed != source).any(1)
@@ -87,7 +86,7 @@ def test_the_garment_is_worn_and_the_rest_is_the_sources_bit_for_bit(desk):
     # Any span, in any order, gives the same frames: that is what resuming rests on.
     late = np.concatenate([c.frames.numpy() for c in engine.dress(6, 9)])
     assert np.array_equal(late, dressed[6:9])
-    again = WarpEngine(desk / "clip.mp4", plan.garments, desk / "work", RenderSettings(), Limits())
+    again = WarpEngine(desk / "clip.mp4", plan.garments, desk / "kept" / "analysis", RenderSettings(), Limits())
     for _ in again.prepare():
         pass
     assert np.array_equal(np.concatenate([c.frames.numpy() for c in again.dress(3, 5)]), dressed[3:5])
@@ -123,11 +122,12 @@ def test_nobody_in_the_picture_is_one_sentence_and_nothing_written(desk):
 
 
 def test_inputs_prepared_in_memory_are_those_of_the_contract(desk):
-    from vidvton.garment.prepare import prepare_garment
     from vidvton.prepare import prepare
+    from vidvton.render.plan import read_garment
+    from vidvton.render.settings import RenderSettings
 
     clip = next(iter(open_clip(desk / "clip.mp4").clips(3)))
-    inputs = prepare(clip, (prepare_garment(read_image(desk / "top.png").image),))
+    inputs = prepare(clip, (read_garment(desk / "top.png", None, RenderSettings()),))
     assert inputs.warped.frames.shape == clip.frames.shape and inputs.warped.alpha.shape == (3, 1, HEIGHT, WIDTH)
     region, cloth = inputs.agnostic.region, inputs.warped.alpha > 0.5
     assert 0.05 < float(cloth.float().mean()) < 0.6

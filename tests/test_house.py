@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import warnings
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -67,11 +68,22 @@ def parts_of(path: Path) -> tuple[str, ...]:
     return parts[:-1] if parts[-1] == "__init__" else parts
 
 
+@cache
+def text_of(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(text_of(path))
+
+
+@cache
 def imports_of(path: Path) -> list[tuple[str, int]]:
     """(absolute dotted module, line) of every import anywhere in a file, relative ones resolved, type-checking ones too."""
     package = ("vidvton", *path.relative_to(PACKAGE).parent.parts)
     found = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             found += [(alias.name, node.lineno) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -126,7 +138,7 @@ def test_libraries_stay_behind_their_walls(path):
 @pytest.mark.parametrize("path", MODULES, ids=place_of)
 def test_modules_have_telling_names_and_moderate_length(path):
     assert not set(parts_of(path)) & FORBIDDEN_NAMES
-    lines = len(path.read_text(encoding="utf-8").splitlines())
+    lines = len(text_of(path).splitlines())
     if lines > SOFT_LINES:
         warnings.warn(f"{place_of(path)} has {lines} lines; split it at about {SOFT_LINES}", stacklevel=1)
     assert lines <= HARD_LINES, f"{place_of(path)} has {lines} lines"
@@ -134,8 +146,8 @@ def test_modules_have_telling_names_and_moderate_length(path):
 
 @pytest.mark.parametrize("path", MODULES, ids=place_of)
 def test_libraries_do_not_print_and_modules_say_what_they_are(path):
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    if path.read_text(encoding="utf-8").strip():
+    tree = tree_of(path)
+    if text_of(path).strip():
         assert ast.get_docstring(tree), f"{place_of(path)} has no docstring"
     if parts_of(path)[:1] in (("cli",), ("terminal",)):
         return
@@ -146,7 +158,7 @@ def test_libraries_do_not_print_and_modules_say_what_they_are(path):
 
 @pytest.mark.parametrize("path", MODULES, ids=place_of)
 def test_no_pickles_no_loose_loads_no_bare_excepts(path):
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.ExceptHandler):
             assert node.type is not None, f"{place_of(path)}:{node.lineno} has a bare except"
         if isinstance(node, ast.Call) and "load" in ast.unparse(node.func):

@@ -94,7 +94,7 @@ def photo():
 
     spec = importlib.util.find_spec("matplotlib")
     path = Path(spec.origin).parent / "mpl-data" / "sample_data" / "grace_hopper.jpg"
-    return Image.open(path).convert("RGB").resize((256, 300))
+    return Image.open(path).convert("RGB").resize((192, 224))
 
 
 def portrait(path: Path) -> None:
@@ -102,15 +102,15 @@ def portrait(path: Path) -> None:
 
 
 def film(path: Path) -> None:
-    """The photo, moving a little, for ten frames."""
+    """The photo, moving a little, for eight frames."""
     import av
     import numpy as np
 
     picture = np.asarray(photo())
     with av.open(str(path), "w") as box:
-        stream = box.add_stream("libx264", rate=25, width=256, height=300)
+        stream = box.add_stream("libx264", rate=25, width=192, height=224)
         stream.pix_fmt = "yuv420p"
-        for step in range(10):
+        for step in range(8):
             box.mux(stream.encode(av.VideoFrame.from_ndarray(np.roll(picture, step // 3, axis=1), format="rgb24")))
         box.mux(stream.encode(None))
 

@@ -115,9 +115,8 @@ def test_the_way_by_the_disk_is_the_way_in_memory(sampling, tmp_path):
 
 @pytest.mark.parametrize("sampling", SETTINGS[:3], ids=lambda s: s.sampler)
 def test_killed_anywhere_and_gone_on_with_gives_the_same_frames_without_doing_a_window_twice(sampling, tmp_path):
-    whole = finished(tmp_path / "whole", sampling)
     counting = StandIn()
-    finished(tmp_path / "count", sampling, model=counting)
+    whole = finished(tmp_path / "whole", sampling, model=counting)
     per_window = len(sampling.givens)
     for fault_at in range(1, counting.predicted + 1, 2):
         folder, broken, after = tmp_path / f"killed{fault_at}", StandIn(fault_at=fault_at), StandIn()
@@ -129,10 +128,9 @@ def test_killed_anywhere_and_gone_on_with_gives_the_same_frames_without_doing_a_
 
 def test_killed_between_two_files_is_no_different(tmp_path, monkeypatch):
     sampling, real = SETTINGS[0], tryon._write
-    whole = finished(tmp_path / "whole", sampling)
     count = []
     monkeypatch.setattr(tryon, "_write", lambda path, tensors: count.append(path) or real(path, tensors))
-    finished(tmp_path / "count", sampling)
+    whole = finished(tmp_path / "whole", sampling)
 
     for stop_at in range(len(count)):
         done = []

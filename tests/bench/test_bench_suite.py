@@ -7,6 +7,8 @@ import os
 import shutil
 import signal
 import time
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -75,13 +77,20 @@ def write(path: Path, suite: dict) -> Path:
     return path
 
 
-def test_failures_are_rows_and_the_rest_is_measured_once(clips, tmp_path, capsys):
-    config, out = write(tmp_path / "suite.yaml", suite_of(clips)), tmp_path / "out"
-    assert main(["bench", "run", str(config), "-o", str(out), "--dry-run"]) == 0 and not out.exists()
-    assert "there is no file" in capsys.readouterr().out
-    assert main(["bench", "run", str(config), "-o", str(out), "--workers", "2"]) == 0
-    assert capsys.readouterr().out.strip() == str(out / "report.html")
-    result = read_result(out / "result.json")
+@pytest.fixture(scope="module")
+def unbroken(clips, tmp_path_factory):
+    """(configuration, OUT, its result, what was printed) of a suite that nothing disturbed."""
+    home, said = tmp_path_factory.mktemp("suite"), StringIO()
+    config, out = write(home / "suite.yaml", suite_of(clips)), home / "out"
+    with redirect_stdout(said):
+        assert main(["bench", "run", str(config), "-o", str(out), "--dry-run"]) == 0 and not out.exists()
+        assert main(["bench", "run", str(config), "-o", str(out), "--workers", "2"]) == 0
+    return config, out, read_result(out / "result.json"), said.getvalue()
+
+
+def test_failures_are_rows_and_the_rest_is_measured_once(clips, unbroken):
+    config, out, result, said = unbroken
+    assert "there is no file" in said and said.endswith(f"{out / 'report.html'}\n")
     assert {(c.case, c.method) for c in result.clips} == {("c0", "steady"), ("c0", "flicker"), ("c1", "steady"), ("c2", "steady")}
     failed = {(f.case, f.method): f.sentence for f in result.failures}
     assert failed.keys() == {("gone", "all methods"), ("c1", "flicker"), ("c2", "flicker")}
@@ -117,7 +126,7 @@ def test_other_settings_are_measured_anew(clips, tmp_path):
     assert not is_done(Job(job.stage, job.case, job.home, job.measure, changed))
 
 
-def test_killed_and_started_again_it_goes_on_and_finds_the_same(clips, tmp_path):
+def test_killed_and_started_again_it_goes_on_and_finds_the_same(clips, unbroken, tmp_path):
     config = write(tmp_path / "suite.yaml", suite_of(clips, workers=1))
     command = ["bench", "run", str(config), "-q", "-o", str(tmp_path / "killed")]
     run = ready.start(command, ROOT, out=tmp_path / "out.txt", err=tmp_path / "err.txt")
@@ -128,9 +137,8 @@ def test_killed_and_started_again_it_goes_on_and_finds_the_same(clips, tmp_path)
     run.join()
     done = {p: p.stat().st_mtime_ns for p in (tmp_path / "killed" / "jobs").glob("*.json")}
     assert done and not (tmp_path / "killed" / "result.json").exists()
-    for out in ("killed", "whole"):
-        assert main(["bench", "run", str(config), "-q", "-o", str(tmp_path / out)]) == 0
-    killed, whole = (read_result(tmp_path / out / "result.json") for out in ("killed", "whole"))
+    assert main(["bench", "run", str(config), "-q", "-o", str(tmp_path / "killed")]) == 0
+    killed, whole = read_result(tmp_path / "killed" / "result.json"), unbroken[2]
     assert scores(killed) == scores(whole) and killed.failures == whole.failures
     kept = [p for p, stamp in done.items() if p.stat().st_mtime_ns == stamp]
     assert any(p.name == "c0__steady.json" for p in kept), "what was done was done again"

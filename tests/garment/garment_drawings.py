@@ -1,13 +1,19 @@
-"""Garments drawn by code, with their true mask, neck hole and landmarks, on grounds of several kinds."""
+"""Garments drawn by code, with their true mask, neck hole and landmarks, on grounds of several kinds; and what
+`prepare_garment` makes of them, asked once a process."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import cv2
 import numpy as np
 import torch
 
+from vidvton.garment import prepare_garment
+from vidvton.values import Garment
+
+TOPS, BOTTOMS = ("tee", "long", "tank", "dress"), ("trousers", "shorts", "skirt")
 SIZE = (640, 520)  # height, width
 CENTRE = 260.0
 
@@ -165,3 +171,14 @@ def bottom(kind: str, *, on: str = "plain", colour=(60, 70, 90), seed: int = 0) 
     points = both(side) | {"waist_centre": (CENTRE, half[0][1])}
     points |= {"crotch": (CENTRE, fork)} if fork else {"hem_centre": (CENTRE, 480.0)}
     return _paint(_fill(_mirrored(half)), np.zeros(SIZE, np.float32), points, colour, ground(on, seed), seed)
+
+
+def draw(kind: str, **settings) -> Drawing:
+    """A garment by its kind alone: of `top`, `bottom` or `cut`."""
+    return (top if kind in TOPS else bottom if kind in BOTTOMS else cut)(kind, **settings)
+
+
+@cache
+def understood(kind: str, *, category: str | None = None, **settings) -> Garment:
+    """What `prepare_garment` makes of that drawing; it takes a second, so it is asked once, and nobody may write into it."""
+    return prepare_garment(draw(kind, **settings).tensor, category=category)

@@ -30,19 +30,19 @@ def prepared(picture: np.ndarray) -> Garment:
     ],
 )
 def test_category_and_layout(kind: str, category: str, sleeve: str, leg: str | None) -> None:
-    garment = prepare_garment(drawings.cut(kind).tensor)
+    garment = drawings.understood(kind)
     assert (garment.category, garment.layout.sleeve, garment.layout.leg) == (category, sleeve, leg)
 
 
 def test_a_narrow_cuff_has_two_corners() -> None:
-    garment = prepare_garment(drawings.cut("balloon").tensor)
+    garment = drawings.understood("balloon")
     for side in ("left", "right"):
         outer, inner = (np.array(garment.landmark(f"cuff_{name}_{side}")[:2]) for name in ("outer", "inner"))
         assert 18 < abs(outer[0] - inner[0]) < 36 and abs(outer[1] - inner[1]) < 12
 
 
 def test_a_jumpsuit_has_legs_below_its_trunk() -> None:
-    parts = prepare_garment(drawings.cut("jumpsuit").tensor).parts.numpy()
+    parts = drawings.understood("jumpsuit").parts.numpy()
     rows = {p: np.nonzero(parts == p)[0] for p in (Part.TORSO, Part.LEFT_LEG, Part.RIGHT_LEG)}
     assert all(len(r) for r in rows.values())
     assert rows[Part.TORSO].max() < rows[Part.LEFT_LEG].max() - 0.4 * len(parts)
@@ -79,7 +79,7 @@ def test_a_collar_of_another_colour_stays(cloth, inside, leaf) -> None:
 
 
 @pytest.mark.parametrize("colour", [(70, 90, 150), (235, 235, 232)])
-@pytest.mark.parametrize(("half", "height"), [(10, 12), (14, 16), (18, 22)])
+@pytest.mark.parametrize(("half", "height"), [(10, 12), (18, 22)])
 def test_a_label_is_no_neck_between_leaves(colour, half: int, height: int) -> None:
     drawing = drawings.top("tee", colour=colour)
     picture, c = drawing.picture.copy(), int(drawings.CENTRE)

@@ -14,6 +14,7 @@ import torch
 
 from vidvton.errors import MisuseError, VidvtonError
 from vidvton.frames import as_arrays
+from vidvton.media import source
 from vidvton.media.info import Limits
 from vidvton.media.reader import VideoReader, open_clip
 from vidvton.media.segments import SegmentWriter
@@ -22,6 +23,14 @@ from vidvton.values import Clip
 
 sys.path.insert(0, str(Path(__file__).parent))
 from film_maker import make_film, packets_of, picture, times_of  # noqa: E402
+
+PATIENCE = source._LAST_FRAME  # as it is before the suite begins
+assert PATIENCE > 0
+
+
+@pytest.fixture(autouse=True)
+def damage_in_a_last_frame_is_waited_for(monkeypatch):
+    monkeypatch.setattr(source, "_LAST_FRAME", PATIENCE)
 
 
 def red_levels(path) -> tuple[list[float], VideoReader]:

@@ -28,12 +28,18 @@ def everything(scene, *, length, workers, known=True):
     return measure(pieces, names=names, garment=worn, boundaries=[12, 24], workers=workers)
 
 
+@pytest.fixture(scope="module")
+def cut(scene):
+    """Everything measured in pieces of five frames by three workers."""
+    return everything(scene, length=5, workers=3)
+
+
 @pytest.mark.parametrize("known", [True, False])
-def test_neither_cutting_nor_workers_change_a_number(scene, known):
+def test_neither_cutting_nor_workers_change_a_number(scene, cut, known):
     whole = everything(scene, length=36, workers=1, known=known)
     assert not whole.missing and whole.frames == 36 and whole.size == (96, 80)
-    for length, workers in ((1, 2), (5, 3)) if known else ((7, 2),):
-        other = everything(scene, length=length, workers=workers, known=known)
+    length = 1 if known else 7
+    for other in (everything(scene, length=length, workers=2, known=known), *((cut,) if known else ())):
         assert [(s.name, s.of, s.where) for s in other.series] == [(s.name, s.of, s.where) for s in whole.series]
         for a, b in zip(whole.series, other.series):
             assert a.frames.tolist() == b.frames.tolist(), a.name
@@ -41,28 +47,26 @@ def test_neither_cutting_nor_workers_change_a_number(scene, known):
             assert b.sums == pytest.approx(a.sums, rel=1e-6, abs=1e-9), a.name
 
 
-def test_every_weight_free_metric_comes_out_in_its_places_for_its_frames(scene):
-    got = everything(scene, length=9, workers=2)
+def test_every_weight_free_metric_comes_out_in_its_places_for_its_frames(cut):
     for m in METRICS:
         if m.name not in WEIGHT_FREE:
             continue
         for where in m.where:
             for of in ("output", "source"):
-                s = got.find(m.name, of=of, where=where)
+                s = cut.find(m.name, of=of, where=where)
                 assert s is not None, (m.name, where, of)
                 count = {"frame": 36, "pair": 35, "clip": 1}[m.per]
                 count = {"second-difference": 34, "seam": 2}.get(m.name, count)
                 assert len(s.frames) == len(s.sums) == len(s.counts) == count, m.name
                 assert np.isfinite(score(s)), (m.name, where, of)
-    pair = got.find("warping-error").frames
-    assert pair.tolist() == list(range(1, 36)) and got.find("second-difference").frames.tolist() == list(range(1, 35))
-    assert got.find("seam").frames.tolist() == [12, 24]
+    pair = cut.find("warping-error").frames
+    assert pair.tolist() == list(range(1, 36)) and cut.find("second-difference").frames.tolist() == list(range(1, 35))
+    assert cut.find("seam").frames.tolist() == [12, 24]
 
 
-def test_region_and_background_share_out_the_frame(scene):
-    got = everything(scene, length=9, workers=1)
+def test_region_and_background_share_out_the_frame(cut):
     for name in ("warping-error", "psnr", "ssim", "temporal-flickering", "tof-source"):
-        frame, region, background = (got.find(name, where=where) for where in ("frame", "region", "background"))
+        frame, region, background = (cut.find(name, where=where) for where in ("frame", "region", "background"))
         assert region.sums + background.sums == pytest.approx(frame.sums), name
         assert (region.counts + background.counts).tolist() == frame.counts.tolist(), name
 

@@ -207,7 +207,7 @@ def test_appearance_survives_a_file(drawn, tmp_path):
     assert back.sleeve == pytest.approx(appearance.sleeve) and back.dress == appearance.dress
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(missing=st.sets(st.integers(0, 32)))
 def test_no_missing_joint_raises(drawn, missing):
     frames, pose, silhouettes, _, appearance, _ = drawn

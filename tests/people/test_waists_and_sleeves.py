@@ -78,7 +78,7 @@ def test_a_dress_cut_off_below_the_breast_is_one(cut):
 
 @pytest.mark.parametrize("part, ends", [("hand", (1.0, 1.3)), ("band", (0.8, 0.95))])
 def test_a_glove_of_the_tops_colour_is_no_sleeve(part, ends):
-    frames, pose, silhouettes, labels = clip(5, scale=2)
+    frames, pose, silhouettes, labels = clip(3, scale=2)
     worn = np.zeros(labels.shape, np.uint8)
     for t in range(len(frames)):
         elbow, wrist = (pose.keypoints[t, j, :2].numpy() for j in (13, 15))
@@ -88,4 +88,4 @@ def test_a_glove_of_the_tops_colour_is_no_sleeve(part, ends):
     for c, value in enumerate(TOP):
         frames[:, c][torch.from_numpy(worn)] = value
     found = parse_frames(frames, pose, silhouettes, learn_appearance(frames, pose, silhouettes)).numpy()
-    assert worn.sum() > 2000 and (found[worn] == LABEL["upper"]).mean() < 0.2
+    assert worn.sum() > 1200 and (found[worn] == LABEL["upper"]).mean() < 0.2

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,7 +26,7 @@ from vidvton.models.config import ModelConfig
 from vidvton.models.person_features import PersonFeatures, save_features
 from vidvton.models.unet import TryOnUNet
 from vidvton.people.track import analyse
-from vidvton.render import diffusion_engine, plan, tune
+from vidvton.render import diffusion_engine, tune
 from vidvton.render.detail import grown
 from vidvton.render.diffusion_engine import DiffusionEngine
 from vidvton.render.engines import make_engine
@@ -54,7 +52,7 @@ def random_network(seed: int = 0) -> TryOnUNet:
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory) -> Iterator[Path]:
+def desk(tmp_path_factory) -> Path:
     """A folder with a numbered film of a drawn person, its pose already found, a garment and a model."""
     folder = tmp_path_factory.mktemp("diffusion")
     frames = as_arrays(drawn_clip(FRAMES)[0]).copy()
@@ -76,10 +74,7 @@ def desk(tmp_path_factory) -> Iterator[Path]:
         pass
     write_image(folder / "top.png", torch.from_numpy(garment_picture()).movedim(-1, 0))
     save_bundle(random_network(), folder / "model", ModelCard(name="random"))
-    understood = functools.cache(plan.read_garment)  # takes seconds, and is the same garment every time
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plan, "read_garment", understood)
-        yield folder
+    return folder
 
 
 def garment_picture() -> np.ndarray:
@@ -156,7 +151,7 @@ class Stopped(Exception):
     pass
 
 
-@pytest.mark.parametrize("at", [1, 4, 6])
+@pytest.mark.parametrize("at", [1, 4])
 def test_killed_while_it_samples_it_goes_on_and_gives_the_same_frames(at, desk, dressed, prepared, tmp_path, monkeypatch):
     shutil.copytree(desk / "work", tmp_path / "work")
     shutil.rmtree(tmp_path / "work" / "sampled")

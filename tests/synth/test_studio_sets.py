@@ -1,8 +1,10 @@
-"""Sets on disk: layout, the same bytes again, one clip alone, resuming, refusals. One tiny set is made for all."""
+"""Sets on disk: layout, the same bytes again, one clip alone, resuming, refusals. One tiny set without variants is made for
+all, and one clip with them, which takes twice as long."""
 
 import hashlib
 import json
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +16,10 @@ from vidvton.media.reader import VideoReader
 from vidvton.studio import SetPlan, _explained, make_dataset, make_one, parse_size, plan_script, remake
 from vidvton.synth.truth import FLOW_STEP, name_of_fields
 
-PLAN = SetPlan(seed=6, frames=3, size=(64, 64), garment="tee", motion="stand")
+PLAN = SetPlan(seed=6, frames=3, size=(64, 64), garment="tee", motion="stand", variants=False)
+FOLDERS = {"videos": "mp4", "images": "png", "cloth_mask": "png", "agnostic": "mp4", "agnostic_mask": "mp4", "densepose": "mp4",
+           "images_back": "png", "truth": "npz"}  # fmt: skip
+VARIANTS = {"videos_other_garment": "mp4", "images_other_garment": "png", "videos_other_person": "mp4"}
 
 
 @pytest.fixture(scope="module")
@@ -25,32 +30,35 @@ def out(tmp_path_factory):
     return home
 
 
+def names_in(folder):
+    return {p.name for p in folder.glob("*") if ".garment." not in p.name}
+
+
 def test_layout_is_vivid_s_with_truth(out):
     home = out / "upper_body"
-    for folder, suffix in (
-        ("videos", "mp4"),
-        ("images", "png"),
-        ("cloth_mask", "png"),
-        ("agnostic", "mp4"),
-        ("agnostic_mask", "mp4"),
-        ("densepose", "mp4"),
-        ("images_back", "png"),
-        ("videos_other_garment", "mp4"),
-        ("images_other_garment", "png"),
-        ("videos_other_person", "mp4"),
-        ("truth", "npz"),
-    ):
-        assert {p.name for p in (home / folder).glob("*") if ".garment." not in p.name} == {
-            f"00000{i}.{suffix}" for i in (0, 1)
-        }, folder
+    for folder, suffix in FOLDERS.items():
+        assert names_in(home / folder) == {f"00000{i}.{suffix}" for i in (0, 1)}, folder
+    assert not any((home / folder).exists() for folder in VARIANTS)
     assert not list(out.rglob("*.part"))
     manifest = json.loads((out / "manifest.json").read_text())
     assert manifest["plan"]["seed"] == 6 and manifest["flow_step"] == FLOW_STEP
 
 
+def test_variants_lie_beside_their_clip_and_their_masks_in_its_truth(tmp_path):
+    (tmp_path / "clips").mkdir()
+    make_one(tmp_path, replace(PLAN, frames=2, variants=True), 1)
+    home = tmp_path / "upper_body"
+    for folder, suffix in (FOLDERS | VARIANTS).items():
+        assert names_in(home / folder) == {f"000001.{suffix}"}, folder
+    assert not list(tmp_path.rglob("*.part"))
+    with np.load(home / "truth" / "000001.npz", allow_pickle=False) as truth:
+        assert truth["other_garment_mask"].shape == truth["other_person_mask"].shape == (2, 64, 64)
+        assert truth["other_garment_mask"].any() and truth["other_person_mask"].any()
+
+
 def test_truth_opens_without_pickle_and_matches_the_video(out):
     with np.load(out / "upper_body" / "truth" / "000001.npz", allow_pickle=False) as truth:
-        assert set(name_of_fields()) <= set(truth.files) and truth["other_garment_mask"].shape == (3, 64, 64)
+        assert set(name_of_fields()) <= set(truth.files)
         labels, region = truth["labels"], truth["region"]
     assert labels.shape == (3, 64, 64) and labels.max() < 20
     frames = torch.cat([c.frames for c in VideoReader(out / "upper_body" / "videos" / "000001.mp4").clips(8, 0)])
@@ -91,7 +99,7 @@ def test_a_set_goes_on_where_it_stopped(out):
 
 def test_other_settings_and_foreign_folders_are_refused(out, tmp_path):
     with pytest.raises(MisuseError, match="other settings"):
-        list(make_dataset(out, SetPlan(seed=7, frames=3, size=(64, 64)), clips=1))
+        list(make_dataset(out, replace(PLAN, seed=7), clips=1))
     (tmp_path / "holiday.txt").write_text("mine")
     with pytest.raises(MisuseError, match="not empty"):
         list(make_dataset(tmp_path, PLAN, clips=1))
@@ -153,6 +161,7 @@ def test_the_command_makes_a_set_and_refuses_in_one_sentence(out, capsys):
         "tee",
         "--motion",
         "stand",
+        "--no-variants",
     ]
     assert main(words) == 0, "all of it stands already"
     assert capsys.readouterr().out.strip() == str(out)

@@ -39,6 +39,8 @@ stages:
   - {name: video, frames: 4, size: [32, 32], steps: 2, temporal_first: 1, images: 0.5, accumulate: 2}
   - {name: halved, frames: 8, size: [32, 32], steps: 2, images: 0.0, temporal_halving: true, loss: {temporal: 0.5}}
 """
+LIGHT = RUN.replace("save: {every: 1, keep: 2}", "save: {every: 99}").replace("validation: [held], ", "")
+"""The same run, which saves at the ends of its stages alone and does not look at held-out clips."""
 
 
 def write_run(folder: Path, text: str = RUN, *, model: str = MODEL) -> Path:

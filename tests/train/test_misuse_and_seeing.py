@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from drawn_run import MODEL, RUN, run, write_run
+from drawn_run import LIGHT, MODEL, RUN, run, write_run
 from drawn_set import write_set
 from PIL import Image
 from safetensors.torch import save_file
@@ -32,6 +32,17 @@ def home(tmp_path_factory):
     folder = tmp_path_factory.mktemp("home")
     write_run(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def tracked(home):
+    """(folder, what was said) of a whole run with a tracker."""
+    out = home / "tracked"
+    start = launch(tracker="tensorboard", out=out)
+    assert not out.exists()  # a tracker's files in a new folder would make it look like another's
+    said = run(home / "run.yaml", out, start=start)
+    start.end()
+    return out, said
 
 
 def text(home, name: str, changed: str):
@@ -155,12 +166,8 @@ def test_unreadable_samples_are_replaced_named_and_too_many_of_them_an_error(hom
         run(text(home, "strict", strict), tmp_path / "strict")
 
 
-def test_what_a_run_leaves_to_look_at(home, tmp_path):
-    out = tmp_path / "run"
-    start = launch(tracker="tensorboard", out=out)
-    assert not out.exists()  # a tracker's files in a new folder would make it look like another's
-    said = run(home / "run.yaml", out, start=start)
-    start.end()
+def test_what_a_run_leaves_to_look_at(tracked):
+    out, said = tracked
     records = read_journal(out / "metrics.jsonl")
     trained = [r for r in records if r["kind"] == "train"]
     assert [r["stage"] for r in trained] == ["image"] * 2 + ["video"] * 2 + ["halved"] * 2
@@ -197,17 +204,15 @@ def test_a_finished_run_has_nothing_to_do(home, tmp_path):
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_half_precisions_train(home, tmp_path, precision):
-    config = text(home, precision, f"precision: {precision}\n" + RUN)
+    config = text(home, precision, f"precision: {precision}\n" + LIGHT)
     run(config, tmp_path / "run")
     trained = [r for r in read_journal(tmp_path / "run" / "metrics.jsonl") if r["kind"] == "train"]
     assert trained[-1]["updates"] >= 5 and all(r["loss"] < 2 for r in trained)
 
 
-def test_gradient_checkpointing_changes_no_weight_beyond_rounding(home, tmp_path):
-    first, second = text(home, "kept", RUN), text(home, "again", "checkpointing: true\n" + RUN)
-    run(first, tmp_path / "kept")
-    run(second, tmp_path / "again")
-    ours, theirs = (load_bundle(tmp_path / name / "model").state_dict() for name in ("kept", "again"))
+def test_gradient_checkpointing_changes_no_weight_beyond_rounding(home, tracked, tmp_path):
+    run(text(home, "again", "checkpointing: true\n" + LIGHT), tmp_path / "again")
+    ours, theirs = (load_bundle(out / "model").state_dict() for out in (tracked[0], tmp_path / "again"))
     assert max(float((ours[n] - theirs[n]).abs().max()) for n in ours) < 1e-5
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from drawn_person import LABEL
 from drawn_wear import SIZE, UNIT, scene
+from garment_drawings import understood as read
 
 from vidvton.garment import prepare_garment
 from vidvton.garment.canonical import crop_box
@@ -23,10 +24,6 @@ from vidvton.warp.solve import solve_body
 
 SHOULDERS, MIDDLE = 90, SIZE[1] // 2
 BREAST = slice(MIDDLE - round(0.3 * UNIT), MIDDLE + round(0.3 * UNIT))  # columns in which no painted arm lies
-
-
-def read(kind: str) -> Garment:
-    return prepare_garment(drawings.cut(kind).tensor)
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +75,7 @@ def test_a_jumpsuit_clothes_trunk_and_legs(stood):
 def test_a_strapless_dress_begins_at_the_chest(stood):
     garment = read("strapless")
     assert is_strapless(garment)
-    shells = (prepare_garment(d.tensor, category="upper") for d in (drawings.top("tank"), drawings.cut("shell")))
+    shells = (read(kind, category="upper") for kind in ("tank", "shell"))
     assert not any(is_strapless(g) for g in shells), "a boat neck is no bodice's edge"
     cloth = worn(garment, stood)
     assert cloth[: rows(0.15, 1).start, BREAST].max() < 0.1
@@ -89,7 +86,7 @@ def test_a_strapless_dress_begins_at_the_chest(stood):
 def test_a_halter_leaves_the_shoulders_bare(stood):
     garment = read("halter")
     assert is_halter(garment) and not is_strapless(garment)
-    others = *(read(kind) for kind in ("strapless", "camisole", "rollneck")), prepare_garment(drawings.top("tank").tensor)
+    others = (read(kind) for kind in ("strapless", "camisole", "rollneck", "tank"))
     assert not any(is_halter(g) for g in others)
     cloth = worn(garment, stood)
     assert cloth[rows(-0.05, 0.1), MIDDLE - 4 : MIDDLE + 4].min() > 0.9, "it is held at the neck"
@@ -107,7 +104,7 @@ def test_straps_stay_narrow_over_an_old_tee(stood):
 
 
 def test_a_short_dress_that_flares_hangs_free(stood):
-    flared, straight = (panels_for(g, stood[3])[0] for g in (read("mini"), prepare_garment(drawings.top("tee").tensor)))
+    flared, straight = (panels_for(g, stood[3])[0] for g in (read("mini"), read("tee")))
     assert flared.hangs and not straight.hangs
     hips, cloth = stood[1][2] > 0, worn(read("mini"), stood)
     row = rows(flared.hem - 0.12, flared.hem).start
@@ -127,7 +124,7 @@ def test_a_long_top_hangs_between_the_legs(stood):
 def test_billowing_sleeves_stand_off_the_forearm(stood):
     _, _, points, body = stood
     widths = []
-    for garment in (read("balloon"), prepare_garment(drawings.top("long").tensor)):
+    for garment in (read("balloon"), read("long")):
         panels = panels_for(garment, body)
         sleeve = next(p for p in panels if p.part == Part.LEFT_SLEEVE)
         fitted = fit_panels((sleeve,), body, points, np.zeros((len(points), 33)), np.zeros(len(points)))[0]
