@@ -78,10 +78,12 @@ def _bytes(home):
 
 
 @pytest.mark.slow
-def test_one_clip_alone_has_the_same_bytes(out, tmp_path):
-    (tmp_path / "clips").mkdir()
-    make_one(tmp_path, PLAN, 1)
-    alone, whole = _bytes(tmp_path), _bytes(out)
+def test_one_clip_alone_has_the_same_bytes(tmp_path):
+    plan, one, both = replace(PLAN, variants=True), tmp_path / "one", tmp_path / "both"
+    (one / "clips").mkdir(parents=True)
+    make_one(one, plan, 1)
+    list(make_dataset(both, plan, clips=2, workers=2))
+    alone, whole = _bytes(one), _bytes(both)
     assert alone and all(whole[name] == digest for name, digest in alone.items())
 
 
