@@ -18,6 +18,7 @@ from vidvton.warp.drape import PanelMap, enlarge, part_of
 from vidvton.warp.flat import SLEEVES, TROUSER_LEGS
 from vidvton.warp.limbs import Limb
 from vidvton.warp.panels import CROTCH_ON_LEG, CROTCH_STATION
+from vidvton.warp.soft import soften, step_between
 from vidvton.warp.texture import Texture
 
 _id = {name: k for k, name in enumerate(CIHP_LABELS)}
@@ -50,8 +51,6 @@ RIM = 1.29  # how far beyond a panel's outline (in half-widths) old cloth still 
 
 OUTLINE, FEATHER = 1.05, 2.0  # half-widths at which cloth ends to the sides; working pixels over which it does
 TORN = 3.5, 7.0  # picture pixels an output pixel at which a print begins to be torn to specks, and is
-ROUND = 0.22  # share of its light that cloth loses at its outlines, where it turns away
-_STEEP = ((np.clip(np.arange(256), 70, 185) - 70) / 115).astype(np.float32)  # what `soften` makes of a blurred edge
 
 
 @dataclass(frozen=True)
@@ -71,30 +70,6 @@ class Dressing:
     snug: frozenset[Part] = frozenset()
     hangs: bool = False
     billows: bool = False
-
-
-def soften(mask: np.ndarray, *, wide: bool = False) -> np.ndarray:
-    """float32 0-1 from a boolean mask, its edge spread over a pixel or two.
-
-    Labels end at whole pixels, and a line between pixels is a stair that climbs as the body moves. A wide blur (three boxes,
-    near a Gaussian of 2.4 pixels, or 3 where `wide`) finds the line, and steepening it again leaves the edge where it is and
-    nearly as sharp."""
-    blurred = np.ascontiguousarray(mask).view(np.uint8) * np.uint8(255)
-    for side in (7, 7, 3) if wide else (5, 5, 5):
-        blurred = cv2.blur(blurred, (side, side))
-    return cv2.LUT(blurred, _STEEP)
-
-
-def step_between(values: np.ndarray, low: float | np.ndarray, high: float | np.ndarray) -> np.ndarray:
-    """0 below `low`, 1 above `high`, smooth in between (low > high turns it round)."""
-    share = np.subtract(values, low)
-    share *= 1 / (high - low)
-    np.minimum(np.maximum(share, 0, out=share), 1, out=share)
-    rest = share * -2
-    rest += 3
-    share *= share
-    share *= rest
-    return share
 
 
 def old_cloth(
@@ -202,18 +177,6 @@ def _coloured(m: PanelMap, texture: Texture, allow: np.ndarray, cover: np.ndarra
     alpha = np.maximum(outline * shares[0], grown * shares[1])
     alpha *= np.float32(1 / 255)
     return Layer(colour, alpha, (box[0], box[2]))
-
-
-def rounded(layer: Layer | None, m: PanelMap, unread: np.ndarray, canvas: Canvas, step: float) -> Layer | None:
-    """A panel's `layer` darker towards its outlines, as far as the old cloth's light is `unread` [h, w] 0-1: without any, cloth
-    looks like paper."""
-    if layer is None or unread.max() < 0.05:
-        return layer
-    (top, left), (height, width) = layer.corner, layer.alpha.shape
-    box = (top, top + height, left, left + width)
-    turned = np.minimum(np.abs(m.across), 1) ** 3 * np.float32(ROUND)
-    dark = canvas.enlarge(turned, box, cell=step) * canvas.enlarge(unread, box)
-    return replace(layer, colour=cv2.multiply(layer.colour, cv2.merge((1 - dark,) * 3), dtype=cv2.CV_8U))
 
 
 def _within(across: np.ndarray, limit: float) -> np.ndarray:

@@ -23,13 +23,12 @@ from vidvton.warp.layers import (
     labelled,
     old_cloth,
     panel_layer,
-    rounded,
-    soften,
 )
 from vidvton.warp.limbs import folded_arm, limb_on
 from vidvton.warp.lock import Shift, lock_to_cloth
 from vidvton.warp.panels import Panel, bare_limbs, bare_trunk, panels_for
-from vidvton.warp.shade import Albedo, Reader, make_reader, shading, without_glare
+from vidvton.warp.shade import Albedo, Reader, make_reader, rounded, shading, without_glare
+from vidvton.warp.soft import soften
 from vidvton.warp.solve import Body
 from vidvton.warp.texture import make_texture
 from vidvton.warp.undress import fill, kept_in_front

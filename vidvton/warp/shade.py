@@ -6,12 +6,14 @@ brightness is shading. Where two clusters meet nothing can be read, and the shad
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
 from vidvton.warp.body import BARE_ARM, LOWER, UPPER, picked
+from vidvton.warp.canvas import Canvas, Layer
+from vidvton.warp.drape import PanelMap
 from vidvton.warp.lamp import learn_lamp
 from vidvton.warp.texture import push_pull
 
@@ -19,6 +21,7 @@ FLOOR = 0.05  # added to brightness before dividing: the dark of a black garment
 MERGE = 16.0  # clusters nearer than this are one dye under different light
 MILD = 0.6  # how much of the light read from black cloth is left out: its sheen would burn out a bright garment
 WHITE, LEAST_ROOM = 0.98, 0.04  # the brightest that lit cloth gets; the least by which light may brighten it
+ROUND = 0.22  # share of its light that cloth loses at its outlines, where it turns away
 BROAD = 5.0  # working pixels over which the light from black cloth is averaged
 STARK = 0.25  # difference of brightness between two dyes that makes a stripe
 SPARSE, CROWDED = 21, 0.4  # working pixels around a pixel, and the share of stripes among them from which it is not read
@@ -215,3 +218,15 @@ def without_glare(light: np.ndarray, fabric: np.ndarray) -> np.ndarray:
     room = max(WHITE / max(float(fabric.max()), 1e-3) - 1, LEAST_ROOM)
     over = np.maximum(light - 1, 0)
     return np.minimum(light, 1) + over * np.float32(room) / (over + np.float32(room))
+
+
+def rounded(layer: Layer | None, m: PanelMap, unread: np.ndarray, canvas: Canvas, step: float) -> Layer | None:
+    """A panel's `layer` darker towards its outlines, as far as the old cloth's light is `unread` [h, w] 0-1: without any, cloth
+    looks like paper."""
+    if layer is None or unread.max() < 0.05:
+        return layer
+    (top, left), (height, width) = layer.corner, layer.alpha.shape
+    box = (top, top + height, left, left + width)
+    turned = np.minimum(np.abs(m.across), 1) ** 3 * np.float32(ROUND)
+    dark = canvas.enlarge(turned, box, cell=step) * canvas.enlarge(unread, box)
+    return replace(layer, colour=cv2.multiply(layer.colour, cv2.merge((1 - dark,) * 3), dtype=cv2.CV_8U))

@@ -18,10 +18,9 @@ from vidvton.warp.layers import (
     SKIN_OF_TRUNK,
     SLEEVES,
     Dressing,
-    soften,
-    step_between,
 )
 from vidvton.warp.limbs import Limb
+from vidvton.warp.soft import soften, step_between
 from vidvton.warp.solve import MOSTLY_CLOTHED
 from vidvton.warp.texture import continue_colours, spread_colours
 
