@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -9,8 +11,8 @@ import torch
 from drawn_person import LABEL, TOP, TROUSERS, clip, iou, joints, track
 
 from vidvton.people.appearance import learn_appearance
-from vidvton.people.evidence import SURFACES, UPPER, loose_pieces
-from vidvton.people.parse import parse_frames
+from vidvton.people.evidence import SKIN, SURFACES, UPPER, loose_pieces
+from vidvton.people.parse import _name, parse_frames
 from vidvton.people.zones import body_of, grid, zones_of
 
 
@@ -89,3 +91,23 @@ def test_a_glove_of_the_tops_colour_is_no_sleeve(part, ends):
         frames[:, c][torch.from_numpy(worn)] = value
     found = parse_frames(frames, pose, silhouettes, learn_appearance(frames, pose, silhouettes)).numpy()
     assert worn.sum() > 1200 and (found[worn] == LABEL["upper"]).mean() < 0.2
+
+
+def test_beside_a_bare_leg_a_hand_is_no_wider_than_hands_are():
+    frames, pose, silhouettes, _ = clip(3)
+    shorts = replace(learn_appearance(frames, pose, silhouettes), leg=0.3)
+    unit = 156.0
+    points = joints(unit, (240, 140))
+    hip, knee = points[23, :2], points[25, :2]
+    middle = hip + (knee - hip) * 0.55
+    for j, down in ((15, -0.1), (17, 0.08), (19, 0.08), (21, 0.08)):  # the hand hangs 0.26 torso lengths beside the thigh's bone
+        points[j, :2] = middle + unit * np.array([0.26, down])
+    body = body_of(points, 0.0, np.array([120.0, 20, 360, 600]))
+    zones = zones_of(body, grid((640, 480), 4))
+    found = _name(np.full((640, 480), SKIN, np.uint8), zones, body, shorts)
+
+    def at(beside: float) -> int:
+        x, y = middle + unit * np.array([beside, 0.05])
+        return found[int(y), int(x)]
+
+    assert at(0.05) == at(0.16) == LABEL["left_leg"] and at(0.22) == at(0.28) == LABEL["left_arm"]

@@ -28,6 +28,7 @@ _ASKED = np.float32(0.4)  # the silhouette's least on an arm
 _AROUND = 0.05  # of the longer side: how far from silhouette and joints the person may still be
 _NOWHERE = 0.05  # a surface that is less likely than that everywhere needs no edges
 _LONG = 1.4  # limb station from which on trousers or skirt are long
+_HAND = 0.73  # width of a hand against its zone, beside a bare leg
 
 
 def parse_frames(frames: Tensor, pose: PoseTrack, silhouettes: Tensor | np.ndarray, appearance: Appearance) -> Tensor:
@@ -171,6 +172,11 @@ def _belly(surface: np.ndarray, zones: Zones, bared: np.ndarray, arms: np.ndarra
     return own[piece] & skin
 
 
+def _slim(hand: np.ndarray) -> np.ndarray:
+    """A hand's zone [h, w] 0-1, _HAND times as wide: beside a leg that is as bare, it is no wider than hands are."""
+    return hand / (hand + (1 - hand) * np.float32(_HAND**-6))
+
+
 def _name(surface: np.ndarray, zones: Zones, body: Body, appearance: Appearance) -> np.ndarray:
     """CIHP labels from surfaces: skin by the nearest part of the body, shoes by side, garments by the shot's facts."""
     h, w = surface.shape
@@ -178,7 +184,8 @@ def _name(surface: np.ndarray, zones: Zones, body: Body, appearance: Appearance)
     def wide(x: np.ndarray) -> np.ndarray:
         return cv2.resize(x, (w, h), interpolation=cv2.INTER_NEAREST)
 
-    arms = [np.maximum(zones.arm[s], zones.hand[s]) for s in (0, 1)]
+    legs_seen = np.maximum(*zones.leg) > 0.5
+    arms = [np.maximum(zones.arm[s], np.where(legs_seen, _slim(zones.hand[s]), zones.hand[s])) for s in (0, 1)]
     legs = [np.maximum(zones.leg[s] * (zones.v > 0.8), 0.9 * zones.foot[s]) for s in (0, 1)]
     bared = appearance.places.torso.mean(axis=0)[:, SKIN][zones.torso_bin] > _BARED  # a belly that is often bare is no hand
     upper = np.where(bared, np.float32(1), soft(np.maximum(zones.v, 0) / 0.3))
