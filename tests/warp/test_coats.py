@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import torch
 from drawn_person import LABEL
-from drawn_wear import SIZE, UNIT, body_of, scene, skirt, tee
+from drawn_wear import SIZE, UNIT, body_of, scene, skirt, tee, trousers
 
 from vidvton.render.composite import paste
 from vidvton.values import Garment
@@ -66,3 +66,22 @@ def test_a_coats_rim_beside_a_new_skirt_is_no_leg():
     edge = flap & ~cv2.erode(flap.astype(np.uint8), np.ones((7, 7))).astype(bool)
     red = (out[..., 0] - out[..., 2] > 30) & edge
     assert red.sum() < 0.02 * edge.sum()
+
+
+def test_the_skin_of_a_leg_does_not_look_out_beside_its_trousers():
+    frames, labels, points = scene(1)
+    bare, seen = labels.copy(), frames.copy()
+    for name, joints in (("left_leg", (23, 25, 27)), ("right_leg", (24, 26, 28))):
+        line = points[0, list(joints), :2] + ((0.13 if name == "left_leg" else -0.13) * UNIT, 0)
+        leg = np.zeros(SIZE, np.uint8)
+        cv2.polylines(leg, [line.astype(np.int32)], False, 1, 20)
+        leg[: int(points[0, 23, 1] + 0.4 * UNIT)] = 0
+        bare[0][(labels[0] == LABEL["pants"]) & (np.arange(SIZE[0]) > points[0, 23, 1] + 0.4 * UNIT)[:, None]] = 0
+        bare[0][leg > 0], seen[0][leg > 0] = LABEL[name], (205, 150, 125)
+    blue = replace(
+        trousers(), image=torch.zeros_like(trousers().image) + torch.tensor([40, 60, 150], dtype=torch.uint8)[:, None, None]
+    )
+    out = worn(blue, seen, bare, labels, points)  # measured where the legs are not
+    low = (np.arange(SIZE[0]) < points[0, 27, 1] - 0.1 * UNIT)[:, None]
+    skin = np.isin(bare[0], (LABEL["left_leg"], LABEL["right_leg"])) & low
+    assert (out[..., 2] - out[..., 0])[skin].mean() > 60 and ((out[..., 0] > 150) & skin).sum() < 0.12 * skin.sum()

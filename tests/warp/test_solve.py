@@ -6,7 +6,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 from drawn_person import LABEL
-from drawn_wear import UNIT, scene, skirt, tee, trousers
+from drawn_wear import SIZE, UNIT, scene, skirt, tee, trousers
 
 from vidvton.values import Part
 from vidvton.warp.body import WHOLE, BodyMeasure, measure_frame
@@ -137,3 +137,21 @@ def test_of_a_leg_that_looks_out_behind_the_other_nothing_is_told():
     bare[y - 40 : y + 40, x + 14 : x + 18] = LABEL["left_leg"]
     measure = measure_frame(points[0], bare, True)
     assert (measure.legs_trust[0, 0, 4:7] == 0).all()
+
+
+def test_bare_legs_that_touch_are_two():
+    _, labels, points = scene(1)
+    bare = np.where((labels[0] == LABEL["pants"]), 0, labels[0])
+    left, right = (points[0, [hip, hip + 2, hip + 4], :2].copy() for hip in (23, 24))
+    between = (left[:, 0] + right[:, 0]) / 2
+    for name, legs, sign in (("right_leg", right, -1), ("left_leg", left, 1)):
+        outline = np.concatenate([np.stack([between, legs[:, 1]], 1), np.stack([between + sign * 24, legs[:, 1]], 1)[::-1]])
+        cv2.fillPoly(bare, [np.round(outline).astype(np.int32)], LABEL[name])
+    points[0, [25, 27], 0], points[0, [26, 28], 0] = between[1:] + 12, between[1:] - 12
+    measure = measure_frame(points[0], bare, True)
+    widths = np.ptp(measure.legs[0], axis=-1)[:, 6:9] * measure.unit[0]
+    assert np.abs(widths - 24).max() < 5 and (measure.legs_trust[0, :, 6:9] == 1).all()
+    # One looks out behind the other: where it ends there is not where it ends.
+    bare[(bare == LABEL["left_leg"]) & (np.arange(SIZE[1]) < between.mean() + 13)] = LABEL["right_leg"]
+    hidden = measure_frame(points[0], bare, True)
+    assert (hidden.legs_trust[0, 0, 6:9, 0] == 0).all() and (hidden.legs_trust[0, 1, 6:9] == 1).all()

@@ -23,6 +23,7 @@ SLOPE = 0.6
 WHOLE = 2.0  # average widths that count as all of an arm
 BESIDE_HAIR, FALL = (0.75, 0.9), 0.15  # farther out on the shoulders; torso lengths that they fall from the neck to the joint
 REACH, STEPS = 1.1, 81  # how far a scan goes to either side in torso lengths, and in how many steps
+PAST_EDGE = 0.07  # torso lengths past the end of a scan at which what ends it is read
 AWAY = 9  # steps beside its bone at which a limb is still looked for
 LEAST_SHOWN = 0.8  # share of a bare limb's width under which something hides the rest of it
 # Torso lengths from an arm's bone within which an edge may be the arm's own: on its far side, on its near side.
@@ -369,9 +370,12 @@ def _limbs(labels, points, unit, limbs, part, cloth, own, average):
     for joints, mine, other in zip(limbs, own, reversed(own)):
         centres, across = limb_axis(points, joints)
         beside = _beside(labels, centres, across, unit, mine, part & ~other)
-        edge, trust = _scan(labels, centres + across * (beside * unit)[:, None], across, unit, part, np.zeros(256, bool))
-        thin = np.ptp(edge, axis=-1) < LEAST_SHOWN * 2 * average  # what looks out behind something else is not all of it
-        trust = np.where((thin & (beside != 0))[:, None], 0.0, trust)
+        middle = centres + across * (beside * unit)[:, None]
+        edge, trust = _scan(labels, middle, across, unit, part & ~other, np.zeros(256, bool))
+        # What looks out behind the other limb is not all of it, and ends there no more than behind anything else.
+        thin = np.ptp(edge, axis=-1) < LEAST_SHOWN * 2 * average
+        past, _ = _read(labels, middle[:, None] + across[:, None] * ((edge + np.sign(edge) * PAST_EDGE) * unit)[..., None])
+        trust = np.where(thin[:, None] & (other[past] | (beside != 0)[:, None]), 0.0, trust)
         edge = edge + beside[:, None]
         wide = np.abs(edge) > 0.34
         trust = np.where(wide, 0.0, trust)

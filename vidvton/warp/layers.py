@@ -46,6 +46,7 @@ _SEAM = CROTCH_ON_LEG + 0.15, CROTCH_ON_LEG  # limb stations over which the seam
 _ABOUT, _BESIDE = 2.5, 24  # half-widths of a sleeve, and working pixels beside it, in which it can have a say
 PAST = 0.08, 0.2  # limb stations past where old sleeves usually end, over which old cloth becomes the trunk's
 SNUG = 1.04, 1.14  # the same where the new garment is narrower, less and not at all
+ON_SKIN = 1.9, 1.7  # half-widths up to which trousers cover the skin of the leg in them, not at all and wholly
 RIM = 1.29  # how far beyond a panel's outline (in half-widths) old cloth still counts as its own
 
 
@@ -146,6 +147,10 @@ def panel_layer(
     if other is not None:  # down to the crotch the legs meet in a seam: past it cloth is the other's
         domain *= 1 - step_between(across, 0.9, 1.0) * step_between(other, 1.1, 1.0) * step_between(station, *_SEAM)
     cover = domain * rim * np.minimum(2 * reach, 1)
+    if m.part in TROUSER_LEGS:  # skin of the leg in it does not look out beside a trouser leg
+        skin = picked(labels, OWN_SKIN[m.part]) & (station < hem - 0.05)
+        if skin.any():
+            cover = np.maximum(cover, soften(skin) * step_between(across, *ON_SKIN) * np.minimum(2 * reach, 1))
     if m.part == Part.TORSO:
         beside = _off_bare_arms(dressing, across, station, arms)
         if dressing.leg_ends:  # a jumpsuit's trunk ends where its legs begin
