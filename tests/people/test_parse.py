@@ -18,6 +18,7 @@ from vidvton.frames import from_arrays
 from vidvton.people.appearance import Appearance, learn_appearance
 from vidvton.people.evidence import SKIN as SKIN_CELLS
 from vidvton.people.evidence import SURFACES, UPPER, loose_pieces
+from vidvton.people.lasting import lasting_colours
 from vidvton.people.parse import parse_frames, person_window
 from vidvton.people.zones import body_of, grid, zones_of
 
@@ -336,3 +337,15 @@ def test_what_is_seen_of_an_arm_is_skin_beside_long_legs_and_a_button_is_not(cel
     soft[SKIN_CELLS][tuple(arm.T)] = 1
     loose = dict(loose_pieces(soft, zones, head=True)).get(SKIN_CELLS, np.zeros(zones.v.shape, bool))
     assert loose[tuple(arm.T)].mean() == (0 if held else 1)
+
+
+def test_a_colour_that_few_frames_show_is_not_the_hairs():
+    one, few, many = 5000, 9000, 17000
+    frames = [np.array([many] * 80 + [one] * 20 + ([few] * 60 if t > 9 else [])) for t in range(12)]
+    lasting = lasting_colours(frames, np.ones(sum(map(len, frames))))
+    assert lasting[many] == lasting[one] == 1 and lasting[few] < 0.05
+    assert (lasting_colours(frames[-3:], np.ones(sum(map(len, frames[-3:])))) == 1).all(), (
+        "three frames tell nothing of what lasts"
+    )
+    weight = np.concatenate([np.full(len(bins), float(t < 4)) for t, bins in enumerate(frames)])
+    assert (lasting_colours(frames, weight) == 1).all(), "nor do four in which hair is seen"

@@ -35,6 +35,7 @@ from .evidence import (
     spread,
     weigh,
 )
+from .lasting import lasting_colours
 from .zones import LIMB, TORSO_LAT, TORSO_V, Body, Zones, along, body_of, grid, soft, zones_of
 
 _STEP = 4
@@ -183,7 +184,8 @@ def _seeds(samples: list[_Sample], size: tuple[int, int]) -> tuple[dict[int, np.
     hair = hair_in_general()
     general = 1.0 if seen > 0.5 * len(samples) else 0.0
     crown = [w * (general + (1 - general) * np.minimum(hair[s.bins], 1)) for w, s in zip(without_skin(crowns, 0.03), samples)]
-    models[HAIR] = _count(samples, crown, hair, 20)
+    lasting = lasting_colours([s.bins for s in samples], np.concatenate([w.ravel() for w in crown]))
+    models[HAIR] = _count(samples, [w * lasting[s.bins] for w, s in zip(crown, samples)], hair, 20)
     models[THING] = _count(samples, _beside(samples, models), flat, 30)
     breast = [w * (s.zones.v < _BREAST) for w, s in zip(upper, samples)]
     shown = sum(float(w.sum()) for w in breast) / (sum(float(w.sum()) for w in upper) + 1e-6)
@@ -315,6 +317,8 @@ def _recolour(
             weight = weight * allowed[c]
         if c == UPPER:
             weight = weight * own[bins]
+        if c in (SKIN, HAIR):
+            weight = weight * lasting_colours([s.bins for s in samples], weight)[bins]
         prior, mass = priors.get(c, (np.ones(SIDE**3, np.float32), 20.0))
         fresh = density(bins, weight, prior=prior, prior_mass=mass)
         out[c] = 0.3 * before[c] + 0.7 * fresh
