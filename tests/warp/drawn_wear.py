@@ -71,6 +71,23 @@ def skirt() -> Garment:
     return Garment(picture, alpha, torch.from_numpy(parts), "lower", marks, Layout(leg="skirt"), torch.tensor([99, 80, 50]) / 255)
 
 
+def mini() -> Garment:
+    """A flat blue skirt that ends above the knees."""
+    parts = np.zeros((300, 200), np.uint8)
+    cv2.fillPoly(parts, [np.array([[60, 10], [140, 10], [152, 110], [48, 110]])], int(Part.SKIRT))
+    where = {"waist_left": (140, 10), "waist_centre": (100, 10), "waist_right": (60, 10), "hip_left": (150, 80),
+             "hip_right": (50, 80), "hem_outer_left": (152, 110), "hem_outer_right": (48, 110),
+             "hem_centre": (100, 110)}  # fmt: skip
+    marks = torch.tensor([(*where.get(name, (0, 0)), float(name in where)) for name in LANDMARKS["lower"]])
+    alpha, picture = (
+        torch.from_numpy((parts > 0).astype(np.float32)),
+        from_arrays(np.full((300, 200, 3), (40, 60, 150), np.uint8)),
+    )
+    return Garment(
+        picture, alpha, torch.from_numpy(parts), "lower", marks, Layout(leg="skirt"), torch.tensor([40, 60, 150]) / 255
+    )
+
+
 def scene(count=6, sway=4.0, **how):
     """Frames, labels and keypoints of a drawn person who sways sideways by `sway` pixels a frame."""
     rows = []

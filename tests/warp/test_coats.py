@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import torch
 from drawn_person import LABEL
-from drawn_wear import SIZE, UNIT, body_of, scene, skirt, tee, trousers
+from drawn_wear import SIZE, UNIT, body_of, mini, scene, skirt, tee, trousers
 
 from vidvton.render.composite import paste
 from vidvton.values import Garment
@@ -85,3 +85,31 @@ def test_the_skin_of_a_leg_does_not_look_out_beside_its_trousers():
     low = (np.arange(SIZE[0]) < points[0, 27, 1] - 0.1 * UNIT)[:, None]
     skin = np.isin(bare[0], (LABEL["left_leg"], LABEL["right_leg"])) & low
     assert (out[..., 2] - out[..., 0])[skin].mean() > 60 and ((out[..., 0] > 150) & skin).sum() < 0.12 * skin.sum()
+
+
+def test_under_a_long_dress_that_becomes_a_short_skirt_there_are_legs():
+    frames, labels, points = scene(1, skirt=True)
+    dress, seen = labels.copy(), frames.copy()
+    corners = [(24, -0.25, 0), (23, 0.25, 0), (27, 0.3, -0.3), (28, -0.3, -0.3)]
+    outline = [np.round(points[0, j, :2] + UNIT * np.array([x, y])).astype(int) for j, x, y in corners]
+    below = cv2.fillPoly(np.zeros(SIZE, np.uint8), [np.array(outline)], 1) > 0
+    cloth = (below | (labels[0] == LABEL["upper"])) & np.isin(
+        labels[0], [LABEL[n] for n in ("background", "upper", "skirt", "left_leg", "right_leg")]
+    )
+    dress[0][cloth], seen[0][cloth] = LABEL["dress"], (150, 40, 60)
+    out = worn(mini(), seen, dress, dress, points)
+    for hip in (23, 24):
+        x, y = (points[0, hip + 2, :2] * 0.4 + points[0, hip + 4, :2] * 0.6).astype(int)
+        assert np.abs(out[y, x - 2 : x + 3] - (205, 150, 125)).max() < 70 and (out[y, x, 0] - out[y, x, 2]) > 25
+
+
+def test_a_bag_on_a_sleeved_arm_stays_before_a_skirt():
+    frames, labels, points = scene(1, long_sleeve=True)
+    bag, seen = labels.copy(), frames.copy()
+    x, y = points[0, 23, :2].astype(int) + (int(0.12 * UNIT), int(0.65 * UNIT))
+    where = np.zeros(SIZE, np.uint8)
+    cv2.rectangle(where, (x - 12, y - 18), (x + 12, y + 18), 1, -1)
+    bag[0][where > 0], seen[0][where > 0] = LABEL["scarf"], (230, 210, 20)
+    out = worn(skirt(), seen, bag, labels, points)
+    inner = cv2.erode(where, np.ones((7, 7))) > 0
+    assert (np.abs(out - (230, 210, 20)).max(-1)[inner] < 30).mean() > 0.9

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 from drawn_person import LABEL
-from drawn_wear import SIZE, UNIT, body_of, scene, tee
+from drawn_wear import SIZE, UNIT, body_of, scene, skirt, tee
 
 from vidvton.render.composite import paste
 from vidvton.warp.outfit import fit_outfit
@@ -38,3 +38,18 @@ def test_where_black_cloth_tells_nothing_of_the_light_new_cloth_is_round():
         line = out[row, inside.min() : inside.max()].mean(-1)
         edges.append(np.median(line) - np.mean([line[6:10].mean(), line[-10:-6].mean()]))
     assert edges[0] > 12 and edges[1] < edges[0] - 6
+
+
+def test_where_old_dark_cloth_ends_new_cloth_has_no_step():
+    frames, labels, points = scene(1)
+    dark = frames.copy()
+    dark[labels == LABEL["pants"]] = 25
+    white = replace(skirt(), image=torch.full_like(skirt().image, 225), fabric=torch.full((3,), 0.88))
+    albedo = learn_albedo(dark, labels)
+    outfit = fit_outfit((white,), body_of(labels, points), albedo, points, np.zeros((1, 33)), np.zeros(1))
+    out = paste(dark[0], outfit.draw(0, dark[0], labels[0], SIZE)[0]).astype(int)
+    row = int(points[0, 25, 1] - 0.2 * UNIT)
+    line = out[row].mean(-1)
+    inside = np.flatnonzero((out[row].min(-1) > 150) & (np.abs(np.arange(SIZE[1]) - points[0, 23:25, 0].mean()) < 0.6 * UNIT))
+    line = line[inside.min() + 3 : inside.max() - 2]
+    assert len(line) > 0.5 * UNIT and np.abs(np.diff(line)).max() < 8

@@ -184,8 +184,11 @@ def _name(surface: np.ndarray, zones: Zones, body: Body, appearance: Appearance)
     def wide(x: np.ndarray) -> np.ndarray:
         return cv2.resize(x, (w, h), interpolation=cv2.INTER_NEAREST)
 
-    legs_seen = np.maximum(*zones.leg) > 0.5
-    arms = [np.maximum(zones.arm[s], np.where(legs_seen, _slim(zones.hand[s]), zones.hand[s])) for s in (0, 1)]
+    # A leg under cloth shows no skin. Short cloth rides up.
+    bared_from = (appearance.leg - 0.3) * LIMB / 2
+    bare = np.maximum(*(zones.leg[s] * (zones.leg_bin[s] >= bared_from) for s in (0, 1)))
+    beside = np.clip((bare - 0.3) / 0.4, 0, 1)
+    arms = [np.maximum(zones.arm[s], h + (_slim(h) - h) * beside) for s, h in enumerate(zones.hand)]
     legs = [np.maximum(zones.leg[s] * (zones.v > 0.8), 0.9 * zones.foot[s]) for s in (0, 1)]
     bared = appearance.places.torso.mean(axis=0)[:, SKIN][zones.torso_bin] > _BARED  # a belly that is often bare is no hand
     upper = np.where(bared, np.float32(1), soft(np.maximum(zones.v, 0) / 0.3))
@@ -195,10 +198,10 @@ def _name(surface: np.ndarray, zones: Zones, body: Body, appearance: Appearance)
     parts = np.stack([head, chest, arms[0], arms[1], legs[0], legs[1]], axis=-1)
     names = np.array([LABEL[n] for n in ("face", "torso_skin", "left_arm", "right_arm", "left_leg", "right_leg")], np.uint8)
     names = np.append(names, np.uint8(LABEL["scarf"]))
-    # A leg under cloth shows no skin: what looks like it is a hand, a bag or the like. Short cloth rides up.
+    # What looks like a clothed leg's skin is a hand, a bag or the like.
     covered = np.float32(0.0 if appearance.leg > _LONG else 0.3)
     for side in (0, 1):
-        parts[..., 4 + side] *= np.where(zones.leg_bin[side] >= (appearance.leg - 0.3) * LIMB / 2, np.float32(1), covered)
+        parts[..., 4 + side] *= np.where(zones.leg_bin[side] >= bared_from, np.float32(1), covered)
     nearest = parts.argmax(axis=-1).astype(np.uint8)
     nearest[parts.max(axis=-1) < 1e-4] = 6
     skin = names[wide(nearest)]

@@ -359,6 +359,7 @@ def _beside(labels, centres: np.ndarray, across: np.ndarray, unit: float, own: n
     found, inside = _read(labels, centres[:, None] + across[:, None] * (ways * unit)[None, :, None])
     on = own[found] & inside
     on[:, 1:-1] &= on[:, :-2] & on[:, 2:]
+    on[:, [0, -1]] = False
     nearest = np.where(on, np.abs(ways), np.inf).argmin(1)
     return np.where(part[found[:, AWAY]] | ~on.any(1), 0.0, ways[nearest])
 

@@ -46,6 +46,7 @@ _SEAM = CROTCH_ON_LEG + 0.15, CROTCH_ON_LEG  # limb stations over which the seam
 _ABOUT, _BESIDE = 2.5, 24  # half-widths of a sleeve, and working pixels beside it, in which it can have a say
 PAST = 0.08, 0.2  # limb stations past where old sleeves usually end, over which old cloth becomes the trunk's
 SNUG = 1.04, 1.14  # the same where the new garment is narrower, less and not at all
+AMID = 0.5  # half-widths of a skirt that are the middle of it
 ON_SKIN = 1.9, 1.7  # half-widths up to which trousers cover the skin of the leg in them, not at all and wholly
 RIM = 1.29  # how far beyond a panel's outline (in half-widths) old cloth still counts as its own
 
@@ -266,15 +267,15 @@ def _allowed(
 
 
 def _between_legs(labels: np.ndarray, across: np.ndarray, station: np.ndarray) -> np.ndarray:
-    """[h, w] bool: things below the crotch that no hand or arm holds: the inner side of a coat, seen between legs. A skirt hides
-    it."""
+    """[h, w] bool: things in the middle that lie wholly below the crotch and touch no bare hand or arm: the inner side of a coat,
+    seen between legs. A skirt hides it."""
     count, parts = cv2.connectedComponents(picked(labels, THINGS).view(np.uint8))
     free = np.ones(count, bool)
     free[0] = False
     free[parts[cv2.dilate(picked(labels, BARE_ARM).view(np.uint8), np.ones((5, 5))) > 0]] = False
     for k in np.flatnonzero(free):
-        own = (parts == k) & (across < 1)
-        free[k] = own.any() and np.median(station[own]) > CROTCH_STATION
+        own = parts == k
+        free[k] = station[own].min() > CROTCH_STATION and np.median(across[own]) < AMID
     return free[parts]
 
 

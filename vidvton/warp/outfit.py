@@ -39,6 +39,7 @@ below the width of a wrist."""
 DEFAULT_SKIN = np.float32([0.75, 0.60, 0.52])
 DEFAULT_WAIST = 0.72
 WIDEST = 3.0  # how much wider than a bare leg what is worn on it may be
+HIDES = 0.01  # of the square of a leg's length, that a long top covers at least
 LONG_TOP, LONG_TOPS = 0.2, UPPER & ~labelled("dress")  # of a leg's length that a top hides; labels of such tops
 
 Motion = Callable[[], Iterable[tuple[np.ndarray, np.ndarray]]]
@@ -159,7 +160,7 @@ class Outfit:
             return True
         middle = limb.points[t, :, 1, 1]
         top, bottom = (int(np.clip(y, 0, len(labels))) for y in (middle[0] + LONG_TOP * (middle[-1] - middle[0]), middle[-1]))
-        return bool(top < bottom and picked(labels[top:bottom], LONG_TOPS).any())
+        return bool(top < bottom and picked(labels[top:bottom], LONG_TOPS).sum() > HIDES * (bottom - top) ** 2)
 
     def _end(self, limb: PanelMap) -> float:
         return self.ends.get(limb.part, np.inf)

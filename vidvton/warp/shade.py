@@ -14,7 +14,9 @@ import numpy as np
 from vidvton.warp.body import BARE_ARM, LOWER, UPPER, picked
 from vidvton.warp.canvas import Canvas, Layer
 from vidvton.warp.drape import PanelMap
+from vidvton.warp.flat import TROUSER_LEGS
 from vidvton.warp.lamp import learn_lamp
+from vidvton.warp.panels import CROTCH_ON_LEG
 from vidvton.warp.texture import push_pull
 
 FLOOR = 0.05  # added to brightness before dividing: the dark of a black garment carries more noise than light
@@ -199,8 +201,13 @@ def shading(frame: np.ndarray, labels: np.ndarray, reader: Reader) -> tuple[np.n
         np.copyto(ratio, cv2.pow((grey + FLOOR) / (bright + FLOOR), 1 - MILD * dark), where=core > 0)
         np.copyto(dim, np.float32(dark), where=inside)
         known |= core
+    worn = np.logical_or.reduce([picked(labels, group) for group in GROUPS])
+    if dim.max() > 0.05:  # new cloth goes beyond the old: no step where that ends
+        unread = cv2.GaussianBlur(push_pull(dim[..., None], worn)[..., 0], (0, 0), BROAD)
+    else:
+        unread = dim
     if not known.any():
-        return ratio, dim
+        return ratio, unread
     filled = push_pull(ratio[..., None], known > 0)[..., 0]
     light = cv2.GaussianBlur(filled, (0, 0), spread)
     if dim.max() > 0.05:
@@ -209,7 +216,7 @@ def shading(frame: np.ndarray, labels: np.ndarray, reader: Reader) -> tuple[np.n
         broad, share = cv2.GaussianBlur(broad, (0, 0), BROAD / 4), cv2.GaussianBlur(share, (0, 0), 0.6)
         broad, share = (cv2.resize(x, size, interpolation=cv2.INTER_LINEAR) for x in (broad, share))
         light += (broad - light) * share
-    return np.clip(light, 0.35, 1.6), dim
+    return np.clip(light, 0.35, 1.6), unread
 
 
 def without_glare(light: np.ndarray, fabric: np.ndarray) -> np.ndarray:
@@ -228,5 +235,7 @@ def rounded(layer: Layer | None, m: PanelMap, unread: np.ndarray, canvas: Canvas
     (top, left), (height, width) = layer.corner, layer.alpha.shape
     box = (top, top + height, left, left + width)
     turned = np.minimum(np.abs(m.across), 1) ** 3 * np.float32(ROUND)
+    if m.part in TROUSER_LEGS:  # down to the crotch the legs meet in a seam, which is no outline
+        turned *= np.clip((m.station - CROTCH_ON_LEG) / np.float32(0.2), 0, 1)
     dark = canvas.enlarge(turned, box, cell=step) * canvas.enlarge(unread, box)
     return replace(layer, colour=cv2.multiply(layer.colour, cv2.merge((1 - dark,) * 3), dtype=cv2.CV_8U))

@@ -3,6 +3,7 @@ background."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import cv2
@@ -16,6 +17,7 @@ from vidvton.warp.layers import (
     LEGS_BARE,
     OWN_SKIN,
     SKIN_OF_TRUNK,
+    SKIRTS,
     SLEEVES,
     Dressing,
 )
@@ -70,6 +72,8 @@ def fill(
     it has none), `limbs` the bare limbs, `skin` [2, 3] 0-1 the skin's colour above the waist and on the legs, `light` [h, w] the
     shading factor, `plate` [h, w, 3] uint8 the background where it is known from other frames (None: continued from
     around)."""
+    if picked(labels, SKIRTS).any():  # what a coat hides of a skirt has no legs
+        limbs = [replace(limb, clothed=False) for limb in limbs]
     rim = cv2.dilate(old.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7))) > 0
     picture = _surroundings(frame, labels, old, rim, picked(labels, LEGS_BARE) | _below_hips(labels, limbs), plate)
     tone, legs = (colour * 255 * _soft_light(light)[..., None] for colour in skin)
@@ -81,7 +85,7 @@ def fill(
         for colour, share in _trunk(frame, labels, rim, dressing, *trunk, tone, legs_from):
             picture += (colour - picture) * (share * deep)[..., None]
     bare, hems = [], np.zeros_like(old)
-    above = picked(labels, UPPER) & (dressing.category == "lower")  # a coat's rim is no leg's
+    above = picked(labels, UPPER) & ~old & (dressing.category == "lower")  # a coat's rim is no leg's
     for limb in limbs:
         is_arm = limb.part in SLEEVES
         if limb.clothed:
@@ -134,7 +138,7 @@ def _shape(limb: Limb, own: np.ndarray, seen: np.ndarray, first: float) -> np.nd
         aside, half = believed * course, half + believed * (slim - half)
     if limb.part not in SLEEVES and GAP < first < 2:  # an ankle tells of the shin above it, and not of the calf
         aside, width = _seen_course(seen & (limb.station < min(first + ANKLE, 2)), limb, first, least=FEW, most=STOUT)
-        half = max(width, 1) + min(width - 1, 0) * step_between(limb.station, first - CALF, first)
+        half = 1 + (width - 1) * step_between(limb.station, first - CALF, first)
     across = np.abs(np.copysign(limb.across, limb.side) - aside * np.clip(limb.station / max(first, 1e-3), 0, 1))
     shape = step_between(across, half + 0.08, half - 0.08) * step_between(limb.across, *MAPPED)
     shape *= step_between(limb.station, -0.05, 0.1) * step_between(limb.station, 2.12, 2.0)
