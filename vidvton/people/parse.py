@@ -173,7 +173,7 @@ def _belly(surface: np.ndarray, zones: Zones, bared: np.ndarray, arms: np.ndarra
 
 
 def _slim(hand: np.ndarray) -> np.ndarray:
-    """A hand's zone [h, w] 0-1, _HAND times as wide: beside a leg that is as bare, it is no wider than hands are."""
+    """A hand's zone [h, w] 0-1, _HAND times as wide: beside a leg, which may be as bare, it is no wider than hands are."""
     return hand / (hand + (1 - hand) * np.float32(_HAND**-6))
 
 
@@ -186,8 +186,7 @@ def _name(surface: np.ndarray, zones: Zones, body: Body, appearance: Appearance)
 
     # A leg under cloth shows no skin. Short cloth rides up.
     bared_from = (appearance.leg - 0.3) * LIMB / 2
-    bare = np.maximum(*(zones.leg[s] * (zones.leg_bin[s] >= bared_from) for s in (0, 1)))
-    beside = np.clip((bare - 0.3) / 0.4, 0, 1)
+    beside = np.clip((np.maximum(*zones.leg) - 0.2) / 0.2, 0, 1)
     arms = [np.maximum(zones.arm[s], h + (_slim(h) - h) * beside) for s, h in enumerate(zones.hand)]
     legs = [np.maximum(zones.leg[s] * (zones.v > 0.8), 0.9 * zones.foot[s]) for s in (0, 1)]
     bared = appearance.places.torso.mean(axis=0)[:, SKIN][zones.torso_bin] > _BARED  # a belly that is often bare is no hand
