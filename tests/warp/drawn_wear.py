@@ -58,34 +58,18 @@ def trousers(flare: int = 0) -> Garment:
     return Garment(picture, alpha, torch.from_numpy(parts), "lower", marks, Layout(leg="long"), torch.tensor([90, 80, 50]) / 255)
 
 
-def skirt() -> Garment:
-    """A flat knee-long skirt."""
+def skirt(*, short: bool = False) -> Garment:
+    """A flat brown skirt, knee-long, or a blue one that ends above the knees."""
+    end, half, colour = (110, 52, (40, 60, 150)) if short else (290, 80, (99, 80, 50))
+    left, right = 100 + half, 100 - half
     parts = np.zeros((300, 200), np.uint8)
-    cv2.fillPoly(parts, [np.array([[60, 10], [140, 10], [180, 290], [20, 290]])], int(Part.SKIRT))
+    cv2.fillPoly(parts, [np.array([[60, 10], [140, 10], [left, end], [right, end]])], int(Part.SKIRT))
     where = {"waist_left": (140, 10), "waist_centre": (100, 10), "waist_right": (60, 10), "hip_left": (150, 80),
-             "hip_right": (50, 80), "hem_outer_left": (180, 290), "hem_outer_right": (20, 290),
-             "hem_centre": (100, 290)}  # fmt: skip
+             "hip_right": (50, 80), "hem_outer_left": (left, end), "hem_outer_right": (right, end),
+             "hem_centre": (100, end)}  # fmt: skip
     marks = torch.tensor([(*where.get(name, (0, 0)), float(name in where)) for name in LANDMARKS["lower"]])
-    alpha = torch.from_numpy((parts > 0).astype(np.float32))
-    picture = from_arrays(np.full((300, 200, 3), (99, 80, 50), np.uint8))
-    return Garment(picture, alpha, torch.from_numpy(parts), "lower", marks, Layout(leg="skirt"), torch.tensor([99, 80, 50]) / 255)
-
-
-def mini() -> Garment:
-    """A flat blue skirt that ends above the knees."""
-    parts = np.zeros((300, 200), np.uint8)
-    cv2.fillPoly(parts, [np.array([[60, 10], [140, 10], [152, 110], [48, 110]])], int(Part.SKIRT))
-    where = {"waist_left": (140, 10), "waist_centre": (100, 10), "waist_right": (60, 10), "hip_left": (150, 80),
-             "hip_right": (50, 80), "hem_outer_left": (152, 110), "hem_outer_right": (48, 110),
-             "hem_centre": (100, 110)}  # fmt: skip
-    marks = torch.tensor([(*where.get(name, (0, 0)), float(name in where)) for name in LANDMARKS["lower"]])
-    alpha, picture = (
-        torch.from_numpy((parts > 0).astype(np.float32)),
-        from_arrays(np.full((300, 200, 3), (40, 60, 150), np.uint8)),
-    )
-    return Garment(
-        picture, alpha, torch.from_numpy(parts), "lower", marks, Layout(leg="skirt"), torch.tensor([40, 60, 150]) / 255
-    )
+    alpha, picture = torch.from_numpy((parts > 0).astype(np.float32)), from_arrays(np.full((300, 200, 3), colour, np.uint8))
+    return Garment(picture, alpha, torch.from_numpy(parts), "lower", marks, Layout(leg="skirt"), torch.tensor(colour) / 255)
 
 
 def scene(count=6, sway=4.0, **how):

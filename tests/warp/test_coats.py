@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import torch
 from drawn_person import LABEL
-from drawn_wear import SIZE, UNIT, body_of, mini, scene, skirt, tee, trousers
+from drawn_wear import SIZE, UNIT, body_of, scene, skirt, tee, trousers
 
 from vidvton.render.composite import paste
 from vidvton.values import Garment
@@ -97,7 +97,7 @@ def test_under_a_long_dress_that_becomes_a_short_skirt_there_are_legs():
         labels[0], [LABEL[n] for n in ("background", "upper", "skirt", "left_leg", "right_leg")]
     )
     dress[0][cloth], seen[0][cloth] = LABEL["dress"], (150, 40, 60)
-    out = worn(mini(), seen, dress, dress, points)
+    out = worn(skirt(short=True), seen, dress, dress, points)
     for hip in (23, 24):
         x, y = (points[0, hip + 2, :2] * 0.4 + points[0, hip + 4, :2] * 0.6).astype(int)
         assert np.abs(out[y, x - 2 : x + 3] - (205, 150, 125)).max() < 70 and (out[y, x, 0] - out[y, x, 2]) > 25
