@@ -28,7 +28,7 @@ _ASKED = np.float32(0.4)  # the silhouette's least on an arm
 _AROUND = 0.05  # of the longer side: how far from silhouette and joints the person may still be
 _NOWHERE = 0.05  # a surface that is less likely than that everywhere needs no edges
 _LONG = 1.4  # limb station from which on trousers or skirt are long
-_HAND = 0.73  # width of a hand against its zone, beside a bare leg
+_HAND = 0.73  # width of a hand against its zone, beside a leg
 
 
 def parse_frames(frames: Tensor, pose: PoseTrack, silhouettes: Tensor | np.ndarray, appearance: Appearance) -> Tensor:
@@ -184,8 +184,6 @@ def _name(surface: np.ndarray, zones: Zones, body: Body, appearance: Appearance)
     def wide(x: np.ndarray) -> np.ndarray:
         return cv2.resize(x, (w, h), interpolation=cv2.INTER_NEAREST)
 
-    # A leg under cloth shows no skin. Short cloth rides up.
-    bared_from = (appearance.leg - 0.3) * LIMB / 2
     beside = np.clip((np.maximum(*zones.leg) - 0.2) / 0.2, 0, 1)
     arms = [np.maximum(zones.arm[s], h + (_slim(h) - h) * beside) for s, h in enumerate(zones.hand)]
     legs = [np.maximum(zones.leg[s] * (zones.v > 0.8), 0.9 * zones.foot[s]) for s in (0, 1)]
@@ -197,10 +195,10 @@ def _name(surface: np.ndarray, zones: Zones, body: Body, appearance: Appearance)
     parts = np.stack([head, chest, arms[0], arms[1], legs[0], legs[1]], axis=-1)
     names = np.array([LABEL[n] for n in ("face", "torso_skin", "left_arm", "right_arm", "left_leg", "right_leg")], np.uint8)
     names = np.append(names, np.uint8(LABEL["scarf"]))
-    # What looks like a clothed leg's skin is a hand, a bag or the like.
+    # A leg under cloth shows no skin: what looks like it is a hand, a bag or the like. Short cloth rides up.
     covered = np.float32(0.0 if appearance.leg > _LONG else 0.3)
     for side in (0, 1):
-        parts[..., 4 + side] *= np.where(zones.leg_bin[side] >= bared_from, np.float32(1), covered)
+        parts[..., 4 + side] *= np.where(zones.leg_bin[side] >= (appearance.leg - 0.3) * LIMB / 2, np.float32(1), covered)
     nearest = parts.argmax(axis=-1).astype(np.uint8)
     nearest[parts.max(axis=-1) < 1e-4] = 6
     skin = names[wide(nearest)]

@@ -201,11 +201,7 @@ def shading(frame: np.ndarray, labels: np.ndarray, reader: Reader) -> tuple[np.n
         np.copyto(ratio, cv2.pow((grey + FLOOR) / (bright + FLOOR), 1 - MILD * dark), where=core > 0)
         np.copyto(dim, np.float32(dark), where=inside)
         known |= core
-    worn = np.logical_or.reduce([picked(labels, group) for group in GROUPS])
-    if dim.max() > 0.05:  # new cloth goes beyond the old: no step where that ends
-        unread = cv2.GaussianBlur(push_pull(dim[..., None], worn)[..., 0], (0, 0), BROAD)
-    else:
-        unread = dim
+    unread = _continued(dim, labels) if dim.max() > 0.05 else dim
     if not known.any():
         return ratio, unread
     filled = push_pull(ratio[..., None], known > 0)[..., 0]
@@ -217,6 +213,17 @@ def shading(frame: np.ndarray, labels: np.ndarray, reader: Reader) -> tuple[np.n
         broad, share = (cv2.resize(x, size, interpolation=cv2.INTER_LINEAR) for x in (broad, share))
         light += (broad - light) * share
     return np.clip(light, 0.35, 1.6), unread
+
+
+def _continued(dim: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """`dim` [h, w] of what is worn and of skin, gone on with beyond them: new cloth does, and there is no step where old cloth
+    ends."""
+    few = (max(1, dim.shape[1] // 4), max(1, dim.shape[0] // 4))
+    on = picked(labels, np.logical_or.reduce(GROUPS)).astype(np.float32)
+    total, share = (cv2.resize(x, few, interpolation=cv2.INTER_AREA) for x in (dim * on, on))
+    mean = total / np.maximum(share, 1e-6)
+    soft = cv2.GaussianBlur(push_pull(mean[..., None], share > 0)[..., 0], (0, 0), BROAD / 4)
+    return cv2.resize(soft, dim.shape[::-1], interpolation=cv2.INTER_LINEAR)
 
 
 def without_glare(light: np.ndarray, fabric: np.ndarray) -> np.ndarray:
