@@ -152,6 +152,28 @@ def cut(kind: str, *, colour=(70, 90, 150), seed: int = 0, shadow: float = 0.0) 
     return _paint(cover, np.zeros(SIZE, np.float32), {}, colour, lit, seed)
 
 
+FOLDED = (  # a sweater laid out, one sleeve beside its trunk, the other across it: outlines, and the way across their stripes
+    ([(310, 96), (358, 112), (360, 440), (160, 440), (162, 112), (210, 96)], (0.0, 1.0)),
+    ([(163, 114), (112, 280), (100, 470), (150, 474), (161, 440), (162, 230)], (0.0, 1.0)),
+    ([(356, 112), (404, 175), (420, 230), (318, 510), (270, 500), (338, 250), (340, 180)], (-0.34, 0.94)),
+)
+
+
+def folded_sweater() -> Drawing:
+    """A sweater striped in black and red, the wearer's left sleeve across its front; its cuff hangs below the hem."""
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]].astype(np.float32)
+    cloth, cover = np.zeros((*SIZE, 3), np.float32), np.zeros(SIZE, np.float32)
+    back, hole = _neck(50, 96, 34)
+    for k, (outline, (aside, down)) in enumerate(FOLDED):
+        piece = _fill(np.vstack([back, outline[1:-1]]) if k == 0 else np.array(outline, np.float32))
+        stripes = (((aside * x + down * y) // 20) % 2 == 0)[..., None]
+        cloth = np.where(piece[..., None] > 0.5, np.where(stripes, (40, 36, 40), (200, 60, 50)), cloth)
+        cloth = np.where(_fill(hole)[..., None] > 0.5, cloth * 0.55, cloth) if k == 0 else cloth
+        cover = np.maximum(cover, piece)
+    picture = ground("plain") * (1 - cover[..., None]) + cloth * cover[..., None]
+    return Drawing(np.clip(picture, 0, 255).astype(np.uint8), cover > 0.5, _fill(hole) > 0.5, {})
+
+
 def bottom(kind: str, *, on: str = "plain", colour=(60, 70, 90), seed: int = 0) -> Drawing:
     """Trousers, shorts or a skirt."""
     if kind == "trousers":

@@ -60,11 +60,11 @@ def test_a_hand_that_passes_does_not_take_the_print_along(still):
         first = 8 + round(1.5 * t)
         flow[row - 4 : row + 4, max(0, first - 2) : first + 6, 0] = 12.0
         seen[row - 2 : row + 2, first : first + 4] = LABEL["left_arm"]
-        motion.append((flow, seen))
+        motion.append((flow, seen, {}))
     shift = lock_to_cloth(fitted(tee(), body, points), np.zeros(COUNT), motion, step=STEP)[0]
     assert max(np.abs(s.values[..., 0]).max() for s in shift) < 0.03
 
-    drifting = [(np.full((*CELLS, 2), (2.0, 0.0), np.float32), few)] * COUNT
+    drifting = [(np.full((*CELLS, 2), (2.0, 0.0), np.float32), few, {})] * COUNT
     shift = lock_to_cloth(fitted(tee(), body, points), np.zeros(COUNT), drifting, step=STEP)[0]
     assert np.abs(shift[-1].values[..., 0]).max() > 0.1, "the cloth's own motion is followed"
 
@@ -75,7 +75,7 @@ def test_a_skirt_does_not_go_the_ways_of_two_legs(still):
     flow = np.zeros((*CELLS, 2), np.float32)
     crotch = int((points[0, 23, 1] + (CROTCH_STATION - 1) * UNIT) / STEP) + 1
     flow[crotch:, : CELLS[1] // 2, 0], flow[crotch:, CELLS[1] // 2 :, 0] = -3.0, 3.0
-    shift = lock_to_cloth(fitted(flared_skirt(), body, points), np.zeros(COUNT), [(flow, few)] * COUNT, step=STEP)[0]
+    shift = lock_to_cloth(fitted(flared_skirt(), body, points), np.zeros(COUNT), [(flow, few, {})] * COUNT, step=STEP)[0]
     assert max(np.abs(s.values[..., 0]).max() for s in shift) < 0.05
 
 

@@ -10,6 +10,9 @@ from .outline import symmetry_axis
 MARGIN = 0.04
 """Empty border around the garment, in shares of its longer side."""
 
+MIRRORED = 0.945
+"""Overlap with its mirror image from which a garment tells its tilt by that; less is a sleeve folded over it, say."""
+
 
 def tilt(mask: np.ndarray, *, reach: float = 24.0) -> float:
     """Degrees by which the mask is to be turned (clockwise on the screen) to stand upright; 0 where nothing is clearly better."""
@@ -28,9 +31,8 @@ def tilt(mask: np.ndarray, *, reach: float = 24.0) -> float:
     fine = np.arange(best - 3, best + 3.1, 1.0)
     values = [mirror(a) for a in fine]
     best = float(fine[int(np.argmax(values))])
-    upright = mirror(0.0)
-    top = max(values)
-    if abs(best) < 1.5 or top < 0.8 or top - upright < 0.012:
+    top, gain = max(values), max(values) - mirror(0.0)
+    if abs(best) < 1.5 or top < 0.8 or gain < (0.012 if top > MIRRORED else 0.1):
         return 0.0
     return best
 

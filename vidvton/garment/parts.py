@@ -8,6 +8,9 @@ import numpy as np
 from ..values import Part
 from .landmarks import Shape
 
+RIM = 2
+"""Analysed pixels by which a sleeve's outline may lie inside its cloth."""
+
 
 def label_parts(alpha: np.ndarray, shape: Shape, category: str, scale: float) -> np.ndarray:
     """[H, W] uint8 of `Part` at the size of `alpha`; `shape` was read from a mask `scale` times as large. Boundaries between
@@ -30,7 +33,26 @@ def label_parts(alpha: np.ndarray, shape: Shape, category: str, scale: float) ->
                 whole = path if side.inner_seam is None else np.vstack([path, side.inner_seam[1:-1]])
                 _fill(parts, unmirror(whole, shape) if mirrored else whole, part, scale, grow=side.inner_seam is None)
     parts[~mask] = Part.NONE
+    _join_rims(parts, scale)
     return parts
+
+
+def _join_rims(parts: np.ndarray, scale: float) -> None:
+    """Gives sleeves the rims of cloth around them that their outlines, read from a smaller picture, left to the trunk."""
+    sleeves = np.isin(parts, [Part.LEFT_SLEEVE, Part.RIGHT_SLEEVE])
+    rest = (parts != Part.NONE) & ~sleeves
+    if not sleeves.any():
+        return
+    pen = np.ones((2 * round(RIM * scale) + 1,) * 2, np.uint8)
+    count, pieces, stats, _ = cv2.connectedComponentsWithStats(cv2.erode(rest.view(np.uint8), pen))
+    if count < 2:
+        return
+    trunk = pieces == 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
+    rims = rest & (cv2.dilate(trunk.view(np.uint8), pen) == 0) & (cv2.dilate(sleeves.view(np.uint8), pen) > 0)
+    _, nearest = cv2.distanceTransformWithLabels((~sleeves).view(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    owner = np.zeros(nearest.max() + 1, np.uint8)
+    owner[nearest[sleeves]] = parts[sleeves]
+    parts[rims] = owner[nearest[rims]]
 
 
 def unmirror(points: np.ndarray, shape: Shape) -> np.ndarray:

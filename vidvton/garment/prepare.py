@@ -16,12 +16,14 @@ from .canonical import crop, crop_box, tilt, turn
 from .category import check_category, read_category, read_layout
 from .edge import clean_edge, soften
 from .landmarks import Shape, read_lower, read_upper
-from .neck import find_neck_hole
+from .neck import NeckHole, find_neck_hole
 from .parts import label_parts
 from .segment import Cutout, segment
 from .worn import garment_from_labels
 
 LEAST_CONFIDENCE = 0.5
+SURELY_A_NECK = 19.0
+"""Score from which a neck hole makes a top of what else has the shape of a skirt: waistbands come to 16."""
 ANALYSED = 360
 """Longer side, in pixels, of the mask that landmarks are read from."""
 
@@ -90,7 +92,7 @@ def _straighten(cutout: Cutout) -> Cutout:
 
 def _understand(cutout: Cutout, category: str | None) -> Garment:
     image, alpha = cutout.image, cutout.alpha
-    category = category or read_category(_small(alpha)[0]).category
+    category = category or _category(image, alpha)
     if category != "lower" and not cutout.worn:
         image, alpha = _without_neck_hole(image, alpha, category)
     mask, scale = _small(alpha)
@@ -112,6 +114,16 @@ def _understand(cutout: Cutout, category: str | None) -> Garment:
     )
 
 
+def _category(image: np.ndarray, alpha: np.ndarray) -> str:
+    """The category by the shape; what has no shoulders but a neck whose inside shows clearly is read once more without that: its
+    sleeves may be folded over it."""
+    first = read_category(_small(alpha)[0]).category
+    hole = _neck_hole(image, alpha, full=False) if first == "lower" else None
+    if hole is None or hole.score < SURELY_A_NECK:
+        return first
+    return read_category(_small(np.where(hole.mask, 0, alpha).astype(np.float32))[0]).category
+
+
 def _small(alpha: np.ndarray) -> tuple[np.ndarray, float]:
     """(bool mask with the longer side at ANALYSED pixels, how many times larger `alpha` is)."""
     h, w = alpha.shape
@@ -122,17 +134,21 @@ def _small(alpha: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def _without_neck_hole(image: np.ndarray, alpha: np.ndarray, category: str) -> tuple[np.ndarray, np.ndarray]:
-    mask, scale = _small(alpha)
-    shape = read_upper(mask, full=category == "full")
-    if shape is None:
-        return image, alpha
-    wide = sum(s.points["shoulder"][0] - s.half.axis for s in (shape.left, shape.right)) * scale
-    hole = find_neck_hole(image, alpha, axis=(shape.axis + 0.5) * scale - 0.5, shoulders=wide)
+    hole = _neck_hole(image, alpha, full=category == "full")
     if hole is None:
         return image, alpha
     soft = 1 - cv2.GaussianBlur(hole.mask.astype(np.float32), (0, 0), 0.7)
     alpha = np.where(hole.mask, 0, np.minimum(alpha, np.clip(soft * 2 - 0.4, 0, 1))).astype(np.float32)
     return clean_edge(image, alpha), alpha
+
+
+def _neck_hole(image: np.ndarray, alpha: np.ndarray, *, full: bool) -> NeckHole | None:
+    mask, scale = _small(alpha)
+    shape = read_upper(mask, full=full)
+    if shape is None:
+        return None
+    wide = sum(s.points["shoulder"][0] - s.half.axis for s in (shape.left, shape.right)) * scale
+    return find_neck_hole(image, alpha, axis=(shape.axis + 0.5) * scale - 0.5, shoulders=wide)
 
 
 def _landmarks(shape: Shape, category: str, scale: float) -> np.ndarray:

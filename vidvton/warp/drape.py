@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from vidvton.values import Part
-from vidvton.warp.fit import WIDE, FittedPanel
+from vidvton.warp.fit import WIDE, FittedPanel, Fold
 from vidvton.warp.grid import extend, invert_lattice, pixel_centres, polish_inverse, read_exactly
 from vidvton.warp.panels import ACROSS, Panel
 
@@ -64,10 +64,10 @@ def map_panel(
     *,
     step: float,
     offset: np.ndarray | None = None,
-    folded: bool = False,
+    fold: Fold = "none",
 ) -> PanelMap:
-    """The panel of frame `t` on a raster of (h, w) `size`; `offset` [h, w, 2] shifts the cloth in (across, station); `folded`
-    says that it lies over itself, its lower end in front."""
+    """The panel of frame `t` on a raster of (h, w) `size`; `offset` [h, w, 2] shifts the cloth in (across, station); `fold`
+    says how it lies over itself."""
     panel = fitted.panel
     nodes = fitted.nodes(t)
     top, bottom, left, right = window = _around(nodes, size, step)
@@ -77,7 +77,7 @@ def map_panel(
     here = (bottom - top, right - left)
     rows, columns = np.arange(len(fitted.stations)), np.arange(len(WIDE))
     grid = np.stack(np.meshgrid(columns, rows), -1)
-    index, weight = invert_lattice(nodes - origin, grid, here, step=step, say=fitted.say(folded=folded))
+    index, weight = invert_lattice(nodes - origin, grid, here, step=step, say=fitted.say(fold))
     index, known = extend(index, weight)
     if not panel.is_bare:  # a bare limb carries no print
         index = polish_inverse(nodes, index, pixel_centres(here, step=step, origin=origin), rounds=1)

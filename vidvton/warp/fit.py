@@ -7,6 +7,7 @@ spline carries the dense lattice along, so one frame is one small matrix product
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from vidvton.warp.flat import SLEEVES, TROUSER_LEGS
 from vidvton.warp.panels import CROTCH_ON_LEG, CROTCH_STATION, THIGH, Panel
 from vidvton.warp.solve import MOSTLY_CLOTHED, STEADY, Body
 from vidvton.warp.tps import tps_basis
+
+Fold = Literal["none", "over", "under"]
+"""How a bent arm's lower end lies to its upper one; none: it is not bent."""
 
 SIDES = np.array([-1.0, 0.0, 1.0])
 WIDE = np.linspace(-1.3, 1.3, 14)  # the dense lattice reaches beyond the outlines, so that it can be read on them
@@ -54,13 +58,16 @@ class FittedPanel:
     stations: np.ndarray
     over: np.ndarray | None = None
 
-    def say(self, *, folded: bool) -> np.ndarray | None:
-        """[R] how much each row of the lattice has to say where it lies over another: of a `folded` sleeve the lower end lies
-        over the upper one; of a trunk that bends, what goes on below the hem does not hide what is above it. None: all alike."""
+    def say(self, fold: Fold = "none") -> np.ndarray | None:
+        """[R] how much each row of the lattice has to say where it lies over another: of a folded sleeve the lower end over the
+        upper one, or the other way round; of a trunk that bends, what goes on below the hem does not hide what is above it.
+        None: all alike."""
         if self.panel.part in (Part.TORSO, Part.SKIRT):
             return 1 + FOLDED * np.clip((self.panel.hem + 0.1 - self.stations) / 0.1, 0, 1)
-        if not folded:
+        if fold == "none":
             return None
+        if fold == "under":
+            return 1 + FOLDED * np.clip((1.1 - self.stations) / 0.3, 0, 1)
         lower = np.clip((self.stations - 0.9) / 0.3, 0, 1)
         ends = np.where(self.stations > self.panel.hem, 0.2, 1.0)  # where cloth and its end meet in the crook, cloth is seen
         return 1 + FOLDED * lower * ends

@@ -12,6 +12,8 @@ LONGEST_BANDEAU = 1.1  # widths that a top without straps is long at most
 BULGE = 1.3  # times as far out as its seam's points tell does a sleeve reach that is drawn by its own outline
 COLLAR, BIB = (0.04, 0.08), (0.22, 0.28)  # the same of what is held at the neck: narrow at its top, and below it
 INNER_KNOTS = 8  # points at which a trouser leg's inner edge is read
+CUFF = 0.8, 0.5  # shares of a trunk's width between which it narrows at once where a cuff hangs below its hem
+AT_ONCE, HANGS = 0.03, (0.04, 0.25)  # of its height: within how much, and how far down it hangs at least and at most
 SLEEVES = (Part.LEFT_SLEEVE, Part.RIGHT_SLEEVE)
 TROUSER_LEGS = (Part.LEFT_LEG, Part.RIGHT_LEG)
 
@@ -53,6 +55,37 @@ def _corner(reach: np.ndarray) -> int:
     last = len(reach) - 1 - max(1, len(reach) // 25)  # a level hem's scallops end anywhere
     is_hem = last > corner > half and reach[corner] - reach[last] > last - corner
     return corner - max(1, len(reach) // 50) if is_hem else len(reach)
+
+
+def without_cuff(trunk: np.ndarray) -> np.ndarray:
+    """[H, W] bool: a top's `trunk` without what hangs below its hem: the end of a sleeve that was laid across it."""
+    count = trunk.sum(1)
+    rows = np.flatnonzero(count)
+    if len(rows) < 20:
+        return trunk
+    first, height = int(rows[0]), int(rows[-1] - rows[0] + 1)
+    width = count[first : first + height] / np.quantile(count[rows], 0.75)
+    step = max(1, round(AT_ONCE * height))
+    drops = np.flatnonzero((width[:-step] > CUFF[0]) & (width[step:] < CUFF[1]))
+    drops = drops[(drops > (1 - HANGS[1]) * height) & (drops < (1 - HANGS[0]) * height - step)]
+    if not len(drops):
+        return trunk
+    hem = first + int(drops[-1]) + int((width[drops[-1] : drops[-1] + step + 1] < CUFF[0]).argmax())
+    out = trunk.copy()
+    out[hem:] = False
+    return out
+
+
+def folded_sleeve(garment: Garment, trunk: np.ndarray) -> tuple[int, tuple[int, int]] | None:
+    """The side (0 left, 1 right in the picture) whose long sleeve lies on the `trunk` [H, W], and the columns between which its
+    cuff hangs below the hem: it was not found beside the trunk. None where no sleeve lies there."""
+    parts = garment.parts.numpy()
+    found = [(parts == part).any() for part in (Part.RIGHT_SLEEVE, Part.LEFT_SLEEVE)]
+    hangs = (trunk & ~without_cuff(trunk)).sum(0)
+    if garment.layout.sleeve != "long" or sum(found) != 1 or not hangs.any():
+        return None
+    cuff = np.flatnonzero(hangs > hangs.max() / 2)  # the rest is the hem's own fringe
+    return int(found[0]), (int(cuff[0]), int(cuff[-1]) + 1)
 
 
 def is_strapless(garment: Garment) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -10,7 +11,8 @@ import numpy as np
 from vidvton.values import Part
 from vidvton.warp.body import BARE_ARM
 from vidvton.warp.drape import PanelMap, enlarge
-from vidvton.warp.fit import WIDE, FittedPanel
+from vidvton.warp.fit import WIDE, FittedPanel, Fold
+from vidvton.warp.solve import MOSTLY_CLOTHED
 
 HAND = 0.6  # limb stations from the wrist to the fingers
 BENT = 0.5  # cosine between upper arm and forearm under which an arm is bent
@@ -67,12 +69,30 @@ def limb_on(m: PanelMap, size: tuple[int, int], course: Course | None = None, en
 
 def folded_arm(limb: FittedPanel, t: int, labels: np.ndarray) -> Course | None:
     """How an arm runs in frame `t` whose bare forearm is bent over its upper arm, by the `labels` [h, w]; None for others."""
-    if limb.over is None or not limb.over[t]:
+    if limb.over is None or not limb.over[t] or not _is_bent(limb, t):
         return None
     left, middle, right = limb.points[t].transpose(1, 0, 2)
-    way = np.diff(middle, axis=0)[[0, -1]]
-    if float(way[0] @ way[1]) > BENT * float(np.linalg.norm(way[0]) * np.linalg.norm(way[1])):
-        return None
     course = Course(limb.controls, middle, (right - left) / 2)
     forearm = course.below(1.25, labels.shape, wide=0.7)
     return course if forearm.any() and BARE_ARM[labels[forearm]].mean() > SEEN else None
+
+
+def folds_of(
+    limbs: Sequence[FittedPanel], t: int, labels: np.ndarray, ends: Mapping[Part, float]
+) -> tuple[dict[Part, Course | None], dict[Part, Fold]]:
+    """What `folded_arm` says of every one of `limbs` in frame `t`, and how each lies over itself; the old garment ends on them at
+    the stations `ends`. Of a clothed forearm the pose's depth has to tell; one that should be bare and is not seen in front lies
+    behind."""
+    courses = {limb.panel.part: folded_arm(limb, t, labels) for limb in limbs}
+    folds: dict[Part, Fold] = {}
+    for limb in limbs:
+        part, folds[limb.panel.part] = limb.panel.part, "none"
+        if limb.over is not None and _is_bent(limb, t):
+            in_front = courses[part] is not None or (ends.get(part, 0) > MOSTLY_CLOTHED and limb.over[t])
+            folds[part] = "over" if in_front else "under"
+    return courses, folds
+
+
+def _is_bent(limb: FittedPanel, t: int) -> bool:
+    upper, lower = np.diff(limb.points[t, :, 1], axis=0)[[0, -1]]
+    return float(upper @ lower) <= BENT * float(np.linalg.norm(upper) * np.linalg.norm(lower))

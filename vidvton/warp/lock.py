@@ -7,7 +7,7 @@ neighbours' shifts are continued."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -16,7 +16,7 @@ import numpy as np
 from vidvton.values import Part
 from vidvton.warp.body import BARE_ARM, LOWER, UPPER
 from vidvton.warp.drape import PanelMap, map_panel
-from vidvton.warp.fit import FittedPanel
+from vidvton.warp.fit import FittedPanel, Fold
 from vidvton.warp.layers import HEAD, LEGS_BARE, SKIN_OF_TRUNK, SLEEVES, labelled
 from vidvton.warp.panels import CROTCH_STATION
 
@@ -62,20 +62,25 @@ def _weights(count: int, ratio: float, start: int, cells: int) -> np.ndarray:
 
 
 def lock_to_cloth(
-    panels: Sequence[FittedPanel], yaw: np.ndarray, motion: Iterable[tuple[np.ndarray, np.ndarray]], *, step: float
+    panels: Sequence[FittedPanel],
+    yaw: np.ndarray,
+    motion: Iterable[tuple[np.ndarray, np.ndarray, Mapping[Part, Fold]]],
+    *,
+    step: float,
 ) -> list[list[Shift | None]]:
     """Per panel and frame its shift, for `drape.map_panel`; None where it is not seen.
 
-    `motion` gives, frame by frame, `(flow [h, w, 2], labels [h, w])` on cells of `step` working pixels: how far the content
-    of each cell has come since the frame before, in working pixels, and what is seen there. `yaw` [T] radians.
+    `motion` gives, frame by frame, `(flow [h, w, 2], labels [h, w], folds)` on cells of `step` working pixels: how far the
+    content of each cell has come since the frame before, in working pixels, what is seen there, and how panels lie over
+    themselves. `yaw` [T] radians.
     """
     shifts: list[list[Shift | None]] = [[] for _ in panels]
     before: list[np.ndarray | None] = [None] * len(panels)
     was: list[np.ndarray | bool] = [False] * len(panels)
-    for t, (flow, labels) in enumerate(motion):
+    for t, (flow, labels, folds) in enumerate(motion):
         came = _came(flow / step)
         for k, panel in enumerate(panels):
-            now = map_panel(panel, t, float(yaw[t]), labels.shape, step=step)
+            now = map_panel(panel, t, float(yaw[t]), labels.shape, step=step, fold=folds.get(panel.panel.part, "none"))
             place = np.dstack([now.material, now.station, now.reach]).astype(np.float32)
             shift = np.zeros((*labels.shape, 2), np.float32)
             wake = _wake(now, labels)

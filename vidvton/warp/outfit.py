@@ -12,7 +12,7 @@ from vidvton.values import Garment, Part
 from vidvton.warp.body import LIMB, UPPER, picked
 from vidvton.warp.canvas import Canvas, Layer, enlarged_layer
 from vidvton.warp.drape import PanelMap, enlarge, map_panel, part_of
-from vidvton.warp.fit import FittedPanel, fit_panels, is_billowing, is_snug
+from vidvton.warp.fit import FittedPanel, Fold, fit_panels, is_billowing, is_snug
 from vidvton.warp.flat import is_halter, is_strapless
 from vidvton.warp.layers import (
     DRESS,
@@ -24,7 +24,7 @@ from vidvton.warp.layers import (
     old_cloth,
     panel_layer,
 )
-from vidvton.warp.limbs import folded_arm, limb_on
+from vidvton.warp.limbs import folds_of, limb_on
 from vidvton.warp.lock import Shift, lock_to_cloth
 from vidvton.warp.panels import Panel, bare_limbs, bare_trunk, panels_for
 from vidvton.warp.shade import Albedo, Reader, make_reader, rounded, shading, without_glare
@@ -44,8 +44,8 @@ LONG_TOP, LONG_TOPS = 0.2, UPPER & ~labelled("dress")  # of a leg's length that 
 
 Motion = Callable[[], Iterable[tuple[np.ndarray, np.ndarray]]]
 """Starts the shot's optical flow and labels: frame by frame `(flow [h, w, 2] working pixels, labels [H, W])`."""
-
-
+Folds = Callable[[int, np.ndarray], Mapping[Part, Fold]]
+"""How limbs lie over themselves in a frame of these labels."""
 Scene = Callable[[tuple[int, int]], tuple[np.ndarray, np.ndarray]] | None
 """Gives the background (picture uint8, known bool) at a (height, width); None where other frames tell nothing."""
 
@@ -96,18 +96,17 @@ class Outfit:
         asked for."""
         raster = _raster(labels.shape, self.limb_step)
         asked = [p for p in self.limbs if self._is_asked(p, t, labels)]
-        courses = {p.panel.part: folded_arm(p, t, labels) for p in asked}
-        bent = [courses[p.panel.part] is not None for p in asked]
-        limbs = [map_panel(p, t, self.yaw[t], raster, step=self.limb_step, folded=f) for p, f in zip(asked, bent)]
+        courses, folds = folds_of(asked, t, labels, self.ends)
+        limbs = [map_panel(p, t, self.yaw[t], raster, step=self.limb_step, fold=folds[p.panel.part]) for p in asked]
         trunk = None if self.trunk is None else map_panel(self.trunk, t, self.yaw[t], raster, step=self.limb_step)
-        drawn = (self._draw_wear(wear, t, frame, labels, size, limbs, trunk, behind, courses) for wear in self.wears)
+        drawn = (self._draw_wear(wear, t, frame, labels, size, limbs, trunk, behind, courses, folds) for wear in self.wears)
         return [d for d in drawn if d is not None]
 
-    def _draw_wear(self, wear: Wear, t: int, frame, labels, size, limb_maps, trunk_map, behind, courses) -> Drawn | None:
+    def _draw_wear(self, wear: Wear, t: int, frame, labels, size, limb_maps, trunk_map, behind, courses, folds) -> Drawn | None:
         step, raster = self.step, _raster(labels.shape, self.step)
         shifts = (None if shift is None or shift[t] is None else shift[t].on(raster, step) for shift in wear.shifts)
         maps = [
-            map_panel(p, t, self.yaw[t], raster, step=step, offset=shift, folded=courses.get(p.panel.part) is not None)
+            map_panel(p, t, self.yaw[t], raster, step=step, offset=shift, fold=folds.get(p.panel.part, "none"))
             for p, shift in zip(wear.fitted, shifts)
         ]
         # All that follows happens in the part of the crop that old or new cloth can touch.
@@ -232,6 +231,12 @@ def fit_outfit(
     output pixels a working pixel (how large the picture must be kept); with `motion`, whose flow has cells of `flow_step`
     working pixels, the cloth follows the old cloth's surface; `untucked`, tops hang over what is worn below."""
     wears = []
+    limbs = fit_panels(bare_limbs(), body, keypoints, depth, yaw)
+    old = {p: float(end) for p, end in zip((*SLEEVES, *TROUSER_LEGS), (*body.cuffs, *body.trouser_hems)) if np.isfinite(end)}
+
+    def folds(t: int, labels: np.ndarray) -> Mapping[Part, Fold]:
+        return folds_of(limbs, t, labels, old)[1]
+
     for garment in garments:
         panels = panels_for(garment, body, untucked=untucked)
         first = panels[0]
@@ -250,17 +255,15 @@ def fit_outfit(
         fabric = garment.fabric.numpy() * albedo.lamp
         worn = {"tucked": first.tucked, "snug": snug, "hangs": first.hangs, "billows": billows}
         dressing = Dressing(garment.category, texture, ends, waist=waist, leg_ends=legs, fabric=fabric, **worn)
-        wears.append(Wear(dressing, fitted, _lock(fitted, yaw, motion, flow_step)))
+        wears.append(Wear(dressing, fitted, _lock(fitted, yaw, motion, folds, flow_step)))
     skin = albedo.skin if np.isfinite(albedo.skin).all() else np.stack([DEFAULT_SKIN * albedo.lamp] * 2)
-    limbs = fit_panels(bare_limbs(), body, keypoints, depth, yaw)
     if all(g.category == "upper" for g in garments):
         limbs = tuple(_clothed(limb, body) for limb in limbs)
     trunk = None
     if any(f.panel.part in TROUSER_LEGS for wear in wears for f in wear.fitted):
         (trunk,) = fit_panels((bare_trunk(),), body, keypoints, depth, yaw)
     step, limb_step = next(steps for most, *steps in STEPS if np.median(body.unit) < most)
-    ends = {p: float(end) for p, end in zip((*SLEEVES, *TROUSER_LEGS), (*body.cuffs, *body.trouser_hems)) if np.isfinite(end)}
-    return Outfit(tuple(wears), limbs, ends, trunk, make_reader(albedo), skin, yaw, step, limb_step)
+    return Outfit(tuple(wears), limbs, old, trunk, make_reader(albedo), skin, yaw, step, limb_step)
 
 
 def _same_hem(panels: tuple[Panel, ...], body: Body) -> bool:
@@ -285,16 +288,16 @@ def _scaled(panel: Panel, factor: np.float32) -> Panel:
     return replace(panel, lattice=panel.lattice * factor)
 
 
-def _lock(fitted: tuple[FittedPanel, ...], yaw: np.ndarray, motion: Motion | None, step: float):
+def _lock(fitted: tuple[FittedPanel, ...], yaw: np.ndarray, motion: Motion | None, folds: Folds, step: float):
     """The shifts of every panel, None where there is no motion to follow."""
     if motion is None or len(yaw) < 3:
         return (None,) * len(fitted)
 
-    def steps() -> Iterable[tuple[np.ndarray, np.ndarray]]:
-        for flow, labels in motion():
+    def steps() -> Iterable[tuple[np.ndarray, np.ndarray, Mapping[Part, Fold]]]:
+        for t, (flow, labels) in enumerate(motion()):
             height, width = flow.shape[:2]
             rows = np.minimum(((np.arange(height) + 0.5) * step).astype(int), labels.shape[0] - 1)
             columns = np.minimum(((np.arange(width) + 0.5) * step).astype(int), labels.shape[1] - 1)
-            yield flow, labels[np.ix_(rows, columns)]
+            yield flow, labels[np.ix_(rows, columns)], folds(t, labels)
 
     return tuple(lock_to_cloth(fitted, yaw, steps(), step=step))
