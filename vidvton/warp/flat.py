@@ -57,6 +57,13 @@ def _corner(reach: np.ndarray) -> int:
     return corner - max(1, len(reach) // 50) if is_hem else len(reach)
 
 
+def worn_cloth(garment: Garment) -> np.ndarray:
+    """[H, W] bool: where the picture shows cloth that is worn there: all but the cuff of a sleeve that hangs below a top's hem."""
+    parts = garment.parts.numpy()
+    trunk = np.isin(parts, [Part.TORSO, Part.SKIRT])
+    return (parts > 0) & ~(trunk & ~without_cuff(trunk)) if garment.category == "upper" else parts > 0
+
+
 def without_cuff(trunk: np.ndarray) -> np.ndarray:
     """[H, W] bool: a top's `trunk` without what hangs below its hem: the end of a sleeve that was laid across it."""
     count = trunk.sum(1)

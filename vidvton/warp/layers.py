@@ -43,6 +43,7 @@ STANDS_OFF = 0.008, 0.018  # of the picture: how far a sleeve reaches beyond the
 BILLOWS_OFF = 0.035  # the same below the shoulder, of a sleeve that stands far off the arm
 COURSE = 0.014  # of the picture, over which the border of top and trousers is made smooth
 _SEAM = CROTCH_ON_LEG + 0.15, CROTCH_ON_LEG  # limb stations over which the seam between trouser legs ends
+_LAST_ROWS = 8  # working pixels of a trunk's map that tell how wide it is at its end
 _ABOUT, _BESIDE = 2.5, 24  # half-widths of a sleeve, and working pixels beside it, in which it can have a say
 PAST = 0.08, 0.2  # limb stations past where old sleeves usually end, over which old cloth becomes the trunk's
 SNUG = 1.04, 1.14  # the same where the new garment is narrower, less and not at all
@@ -89,13 +90,21 @@ def old_cloth(
     if not dress.any() or column is None:
         return picked(labels, UPPER) if category == "upper" else picked(labels, LOWER) | dress
     across, station = column
-    above = station < waist
-    for arm in arms:
-        on_trunk = across < 1  # there the end of an arm that hangs is the hand, and around it hangs the dress
+    above, on_trunk = station < waist, _before_trunk(across)
+    for arm in arms:  # before the trunk the end of an arm that hangs is the hand, and around it hangs the dress
         near = (arm.across < np.where(on_trunk, 1.1, 1.6)) & (arm.station > 0.2) & (arm.station < np.where(on_trunk, 1.75, 3))
         # Where its map ends, an arm's stations run back to nothing within a cell.
         above |= cv2.morphologyEx(near.astype(np.uint8), cv2.MORPH_OPEN, np.ones((7, 7), np.uint8)) > 0
     return (picked(labels, UPPER) & (~dress | above)) if category == "upper" else picked(labels, LOWER) | (dress & ~above)
+
+
+def _before_trunk(across: np.ndarray) -> np.ndarray:
+    """[h, w] bool: what a trunk's map covers by its `across`, and what lies below its end."""
+    inside = across < 1
+    rows = np.flatnonzero(inside.any(1))
+    if len(rows):
+        inside[rows[-1] + 1 :] |= inside[max(0, rows[-1] - _LAST_ROWS) : rows[-1] + 1].any(0)
+    return inside
 
 
 def draw_order(maps: list[PanelMap]) -> list[int]:

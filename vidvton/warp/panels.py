@@ -41,6 +41,7 @@ STRAPLESS = 0.24  # station where a garment without straps begins
 HALTER = -0.26  # the same of what is held at the neck
 BARE_SHOULDER = 1.2  # how far out the shoulders reach against straps, where there are no sleeves
 UPPER_ARM = 0.60  # an upper arm in torso lengths
+LONG_SLEEVE = 1.85, 2.25  # arm stations between which long sleeves end
 MIDRIFF = 0.12  # torso lengths of bare skin between old top and old trousers that make a belly
 BELOW_EDGE = 0.15  # torso lengths that a top reaches below the picture where the old one does
 LENGTHENED = 1.5  # how much longer than it is cut that may make it; what would take more is a dress
@@ -284,8 +285,16 @@ def _sleeves(garment: Garment, parts: np.ndarray, body: Body, scale: float) -> t
         of = side if usable else longest
         ends = bulging(*seams[of], parts, Part.LEFT_SLEEVE if of == "left" else Part.RIGHT_SLEEVE)
         left, right = ends if usable else ends[::-1]
-        panels.append(_strip(part, left, right, np.linspace(0, reach, 12), scale, reach))
+        end = _cuff_station(reach, body, SLEEVES.index(part))
+        panels.append(_strip(part, left, right, np.linspace(0, end, 12), scale, end))
     return tuple(panels)
+
+
+def _cuff_station(reach: float, body: Body, arm: int) -> float:
+    """Where a sleeve that would `reach` to some station of an arm ends: of long ones where old long ones do, if there are any.
+    Many of these go on over the back of the hand."""
+    old = body.cuffs[arm] if np.isfinite(body.cuffs[arm]) else body.cuffs[1 - arm]
+    return float(np.clip(old, *LONG_SLEEVE)) if reach > LONG_SLEEVE[0] and old > LONG_SLEEVE[0] - 0.1 else reach
 
 
 def _waist_station(body: Body) -> float:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from vidvton.values import LANDMARKS, Garment
-from vidvton.warp.flat import SLEEVES
+from vidvton.warp.flat import SLEEVES, worn_cloth
 
 BROAD = 40  # picture pixels over which a cloth's broad look is averaged
 FAINT_PRINT = 8.0  # the same, for what hangs together with a print
@@ -85,7 +85,7 @@ def make_texture(garment: Garment, *, scale: float, torso: float, over_hem: bool
     solid = cv2.erode((alpha > 0.9).astype(np.uint8), np.ones((rim, rim))) > 0
     solid = solid if solid.any() else alpha > 0.5
     front = cv2.resize(continue_colours(image, solid), **shrink)
-    mask = cv2.resize((garment.parts.numpy() > 0).astype(np.float32) * alpha, **shrink)
+    mask = cv2.resize(worn_cloth(garment).astype(np.float32) * alpha, **shrink)
     points = garment.landmarks.numpy().copy()
     points[:, :2] *= scale
     neck = _neck_hole(mask, points, garment)
