@@ -26,6 +26,7 @@ from vidvton.people.plausible import fit_to_mask, phantom_of, piece_of
 
 _SIDE = 256
 _MARGIN = 1.25  # of the square around a body, as in MediaPipe's PoseLandmarksToRoi
+_MIRRORED = 1 / 6  # of the picture's height: how far it goes on above itself, less than would show a body upside down
 _KEEP = 0.35  # presence under which a body is let go
 _DETECT_EVERY = 24  # frames between searches for further people while somebody is followed
 _RETRY_EVERY = 6  # frames between searches while the skeleton does not fit its mask
@@ -247,7 +248,7 @@ class MediaPipePose:
             at_centres = inverse.copy()
             at_centres[:, :2] *= scale
             at_centres[:, 2] += at_centres[:, :2] @ (0.5, 0.5) - 0.5
-        crop = cv2.warpAffine(source, at_centres, (_SIDE, _SIDE), flags=cv2.INTER_LINEAR)
+        crop = _cut(source, at_centres)
         got = self._marks(crop)
         getter = self._marks._mp.packet_getter
         marks = getter.get_proto(got["marks"]).landmark
@@ -268,6 +269,18 @@ class MediaPipePose:
             thread=thread,
         )
         return body, _square(points[33], points[34])
+
+
+def _cut(picture: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """[_SIDE, _SIDE, 3] the square that `matrix` [2, 3] takes pixel centres of `picture` to: black outside, but just above the
+    picture its mirror image. Before black the model pushes a body whose head is cut off down into the picture, in profile by a
+    quarter of its torso."""
+    corners = cv2.invertAffineTransform(matrix) @ np.array([[0, _SIDE, 0, _SIDE], [0, 0, _SIDE, _SIDE], [1, 1, 1, 1]])
+    rows = int(_MIRRORED * len(picture))
+    if corners[1].min() < 0 < rows:
+        picture = cv2.copyMakeBorder(picture, rows, 0, 0, 0, cv2.BORDER_REFLECT_101)
+        matrix = np.column_stack([matrix[:, :2], matrix[:, 2] - matrix[:, 1] * rows])
+    return cv2.warpAffine(picture, matrix, (_SIDE, _SIDE), flags=cv2.INTER_LINEAR)
 
 
 def _parts(shape: tuple[int, ...], *, everywhere: bool, long: bool) -> list[tuple[int, int, int, int]]:
