@@ -17,7 +17,7 @@ from vidvton.errors import MisuseError
 from vidvton.frames import from_arrays
 from vidvton.people.appearance import Appearance, learn_appearance
 from vidvton.people.evidence import SKIN as SKIN_CELLS
-from vidvton.people.evidence import SURFACES, UPPER, loose_pieces
+from vidvton.people.evidence import BACKGROUND, SURFACES, UPPER, _apart, loose_pieces
 from vidvton.people.lasting import lasting_colours
 from vidvton.people.parse import parse_frames, person_window
 from vidvton.people.zones import body_of, grid, zones_of
@@ -349,3 +349,15 @@ def test_a_colour_that_few_frames_show_is_not_the_hairs():
     )
     weight = np.concatenate([np.full(len(bins), float(t < 4)) for t, bins in enumerate(frames)])
     assert (lasting_colours(frames, weight) == 1).all(), "nor do four in which hair is seen"
+
+
+@pytest.mark.parametrize("gap, surface, kept", [(3, SKIN_CELLS, False), (2, SKIN_CELLS, True), (3, UPPER, True)])
+def test_skin_that_hangs_together_with_nothing_is_none(gap, surface, kept):
+    soft = np.zeros((SURFACES, 40, 40), np.float32)
+    soft[UPPER, 5:30, 5:20] = 1
+    soft[surface, 10:16, 20 + gap : 28 + gap] = 1
+    soft[BACKGROUND] = 1 - soft.sum(0)
+    apart = _apart(soft)
+    assert (apart is None) == kept
+    if not kept:
+        assert apart[10:16, 20 + gap : 28 + gap].all() and not apart[:, :20].any()

@@ -225,7 +225,7 @@ def loose_pieces(soft: np.ndarray, zones: Zones, *, head: bool, sleeve: float = 
     """Pieces of surfaces that hang in the air, as (surface, [h, w] bool on the zones' grid) for `soft` [SURFACES, h, w]: hair
     that does not hang together with the head (or the nape, when the `head` is out of the picture), skin without a limb, face or
     neck, an upper garment off the trunk and arms (its sleeves end at the limb station `sleeve`), a lower one off the hips and
-    legs; and things that the upper garment surrounds."""
+    legs; things that the upper garment surrounds; and skin that hangs together with nothing."""
     arms = np.maximum(np.maximum(*zones.arm), np.maximum(*zones.hand))
     legs = np.maximum(np.maximum(*zones.leg), np.maximum(*zones.foot))
     crown = zones.head * (zones.v < -0.1) if head else np.maximum(zones.head, zones.nape)
@@ -246,9 +246,26 @@ def loose_pieces(soft: np.ndarray, zones: Zones, *, head: bool, sleeve: float = 
         roots = tuple(part for part in roots if part[0] != UPPER)  # of a head alone in the picture the trunk is below it
     found = ((c, _unrooted(soft[c], root, parting.get(c), alone.get(c, ()))) for c, root in roots)
     pieces = [(c, loose) for c, loose in found if loose is not None]
+    if (apart := _apart(soft)) is not None:
+        pieces.append((SKIN, apart))
     if (inside := _inside_upper(soft)) is not None:
         pieces.append((THING, inside))
     return pieces
+
+
+def _apart(soft: np.ndarray) -> np.ndarray | None:
+    """Skin that hangs together with nothing of the person, a cell around everything counted in: something of skin's colour where
+    the joints say a hand is."""
+    wide = np.ones((3, 3), np.uint8)
+    count, pieces, stats, _ = cv2.connectedComponentsWithStats(cv2.dilate((soft[BACKGROUND] < 0.5).view(np.uint8), wide))
+    if count < 3:
+        return None
+    largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
+    area = np.bincount(pieces.ravel(), soft[BACKGROUND].ravel() < 0.5, minlength=count)
+    skin = np.bincount(pieces.ravel(), soft[SKIN].ravel() > 0.5, minlength=count)
+    off = skin > 0.5 * np.maximum(area, 1)
+    off[[0, largest]] = False
+    return off[pieces] if off.any() else None
 
 
 def _inside_upper(soft: np.ndarray) -> np.ndarray | None:
