@@ -16,8 +16,8 @@ from PIL import Image
 from vidvton.errors import MisuseError
 from vidvton.frames import from_arrays
 from vidvton.people.appearance import Appearance, learn_appearance
-from vidvton.people.evidence import SKIN as SKIN_CELLS
 from vidvton.people.evidence import BACKGROUND, SURFACES, UPPER, _apart, loose_pieces
+from vidvton.people.evidence import SKIN as SKIN_CELLS
 from vidvton.people.lasting import lasting_colours
 from vidvton.people.parse import parse_frames, person_window
 from vidvton.people.zones import body_of, grid, zones_of

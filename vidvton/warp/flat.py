@@ -58,7 +58,7 @@ def _corner(reach: np.ndarray) -> int:
 
 
 def worn_cloth(garment: Garment) -> np.ndarray:
-    """[H, W] bool: where the picture shows cloth that is worn there: all but the cuff of a sleeve that hangs below a top's hem."""
+    """[H, W] bool: where the picture shows cloth as it is worn: all but a sleeve's cuff that hangs below a top's hem."""
     parts = garment.parts.numpy()
     trunk = np.isin(parts, [Part.TORSO, Part.SKIRT])
     return (parts > 0) & ~(trunk & ~without_cuff(trunk)) if garment.category == "upper" else parts > 0
