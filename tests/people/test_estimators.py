@@ -141,21 +141,22 @@ def test_mediapipe_finds_somebody_smaller_in_a_photograph_too():
 
 def test_a_head_that_the_picture_cuts_off_does_not_push_the_body_down():
     picture, cut = hopper(600), 250
-    whole, headless = (
-        MediaPipePose().follow(clip_of([p] * 3).frames)[0][-1][0].keypoints[[0, 11, 12], :2]
-        for p in (picture, np.ascontiguousarray(picture[cut:]))
-    )
+    seen = [MediaPipePose().follow(clip_of([p] * 3).frames)[0] for p in (picture, np.ascontiguousarray(picture[cut:]))]
+    assert [len(bodies) for bodies in seen[0] + seen[1]] == [1] * 6, "and nobody else is seen in the mirror image"
+    whole, headless = (bodies[-1][0].keypoints[[0, 11, 12], :2] for bodies in seen)
     off = headless + (0, cut) - whole
     assert abs(off[0, 1]) < 35 and np.abs(off[1:]).max() < 35  # before black the nose comes to lie 57 pixels too low
 
 
 def test_what_the_model_sees_above_a_picture_is_its_mirror_image_and_beside_it_black():
     picture = np.random.default_rng(0).integers(30, 256, (120, 90, 3), np.uint8)
-    seen = _cut(picture, np.array([[1.0, 0, 60], [0, 1.0, 50]]))  # the picture's first pixel comes to lie at (60, 50)
+    first = np.array([[1.0, 0, 60], [0, 1.0, 50]])  # where the picture's first pixel comes to lie
+    seen = _cut(picture, first, mirrored=True)
     assert np.array_equal(seen[50:170, 60:150], picture)
     assert np.array_equal(seen[30:50, 60:150], picture[1:21][::-1])
     for outside in (seen[:30], seen[170:], seen[:, :60], seen[:, 150:]):
         assert not outside.any()
+    assert not _cut(picture, first, mirrored=False)[:50].any()
 
 
 def test_a_small_body_within_a_large_ones_mask_is_a_piece_of_it():

@@ -15,8 +15,9 @@ from vidvton.values import Garment, Part
 from vidvton.warp.body import BodyMeasure, measure_frame
 from vidvton.warp.drape import map_panel
 from vidvton.warp.fit import FittedPanel, fit_panels
-from vidvton.warp.flat import folded_sleeve, row_extents, without_cuff
-from vidvton.warp.limbs import folds_of
+from vidvton.warp.flat import folded_sleeve, hem_above_cuff, row_extents, worn_cloth
+from vidvton.warp.layers import old_cloth
+from vidvton.warp.limbs import Limb, folds_of, steady_folds
 from vidvton.warp.panels import Panel, bare_limbs, panels_for
 from vidvton.warp.solve import Body, solve_body
 
@@ -60,22 +61,27 @@ def test_what_carries_a_print_is_not_mirrored(sweater, body):
     assert np.ptp(mirrored.lattice[20, :, 0]) < 0.7 * np.ptp(trunk.lattice[20, :, 0])
 
 
-def test_a_rounded_hem_is_no_cuff(sweater):
+def test_a_rounded_hem_a_gap_or_fringe_is_no_cuff(sweater):
     trunk = np.zeros((200, 200), bool)
     trunk[20:160, 40:160] = True
+    cuff, gap, fringe = trunk.copy(), trunk.copy(), trunk.copy()
     rounded = cv2.ellipse(trunk.astype(np.uint8), (100, 160), (60, 24), 0, 0, 180, 1, -1) > 0
-    assert (without_cuff(rounded) == rounded).all() and folded_sleeve(tee(), rounded) is None
-    cuff = trunk.copy()
     cuff[160:185, 90:120] = True
-    assert (without_cuff(cuff) == trunk).all()
+    gap[130:136, 40:120] = False
+    fringe[160:164, ::3] = fringe[159:160, ::3]
+    assert [hem_above_cuff(m) for m in (trunk, rounded, cuff, gap, fringe)] == [None, None, 160, None, None]
+    folded = folded_sleeve(sweater)
+    assert folded is not None and folded.side == 1 and worn_cloth(sweater).sum() < (sweater.parts.numpy() > 0).sum()
+    assert folded_sleeve(replace(sweater, layout=replace(sweater.layout, sleeve="short"))) is None
 
 
 def test_no_rim_of_a_sleeve_counts_as_trunk():
     """What a sleeve's outline leaves over on its far side would make the trunk as wide as that, here and there."""
     picture = cv2.resize(drawings.folded_sweater().picture, None, fx=1.7, fy=1.7, interpolation=cv2.INTER_CUBIC)
-    parts = prepare_garment(torch.from_numpy(picture).movedim(-1, 0)).parts.numpy()
+    garment = prepare_garment(torch.from_numpy(picture).movedim(-1, 0))
+    parts = garment.parts.numpy()
     assert (parts == Part.RIGHT_SLEEVE).any()
-    rows, left, _, _ = row_extents(without_cuff(parts == Part.TORSO))
+    rows, left, _, _ = row_extents((parts == Part.TORSO) & worn_cloth(garment))
     assert np.abs(np.diff(left[len(rows) // 4 : -len(rows) // 6])).max() < 1.5
 
 
@@ -87,7 +93,15 @@ def test_a_top_without_sleeves_but_with_a_neck_is_no_skirt():
     dark = np.where(inside, 0.5 * np.median(picture[shell.mask], 0), picture)
     read = prepare_garment(torch.from_numpy(dark.astype(np.uint8)).movedim(-1, 0))
     assert read.category == "upper"
-    assert drawings.understood("skirt").category == "lower"
+
+
+def test_a_waistband_whose_inside_shows_is_no_neck():
+    skirt = drawings.draw("skirt", colour=(40, 50, 110))
+    x, y = np.meshgrid(np.arange(drawings.SIZE[1]), np.arange(drawings.SIZE[0]))
+    sag = 150 + 22 * (1 - ((x - drawings.CENTRE) / 66.0) ** 2)  # the waist in front hangs lower than behind
+    inside = skirt.mask & (y < sag)
+    dark = np.where(inside[..., None], 0.45 * skirt.picture, skirt.picture).astype(np.uint8)
+    assert prepare_garment(torch.from_numpy(dark).movedim(-1, 0)).category == "lower"
 
 
 def bent_arm(*, bare: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -115,6 +129,32 @@ def test_how_a_bent_arm_lies_is_told_by_its_skin_or_under_cloth_by_the_pose(bare
     limbs = fitted(labels, points, depth)
     _, folds = folds_of(limbs, 2, labels, {Part.LEFT_SLEEVE: ends, Part.RIGHT_SLEEVE: ends})
     assert folds[Part.LEFT_SLEEVE] == fold and folds[Part.RIGHT_SLEEVE] == folds[Part.LEFT_LEG] == "none"
+
+
+def test_a_fold_does_not_change_for_a_frame_or_two():
+    said = ["over"] * 9 + ["under"] * 2 + ["over"] * 9 + ["none"] * 12
+    steady = [row[Part.LEFT_SLEEVE] for row in steady_folds([{Part.LEFT_SLEEVE: fold} for fold in said])]
+    assert steady == ["over"] * 20 + ["none"] * 12 and steady_folds([]) == []
+
+
+def test_long_sleeves_end_where_the_old_long_ones_do(sweater, body):
+    for old, ends in ((2.1, 2.1), (1.95, 1.95), (0.7, 1.98)):
+        _, *sleeves = panels_for(sweater, replace(body, cuffs=np.array([old, np.nan])))
+        assert all(abs(sleeve.hem - ends) < 0.11 for sleeve in sleeves)
+    _, *short = panels_for(tee(), replace(body, cuffs=np.array([2.1, 2.1])))
+    assert all(sleeve.hem < 1 for sleeve in short)
+
+
+def test_around_a_hand_below_the_trunks_map_a_dress_stays():
+    """A top's own trunk ends above the hand; what lies below it is the dress's still."""
+    labels = np.full((120, 90), LABEL["dress"], np.uint8)
+    across, station = np.full(labels.shape, 9.0, np.float32), np.tile(np.linspace(0, 2, 120, dtype=np.float32)[:, None], 90)
+    across[:70, 20:70] = 0.5
+    near = np.full(labels.shape, 9.0, np.float32)
+    near[80:100, 60:68] = 0.5
+    arm = Limb(Part.LEFT_SLEEVE, near, near, np.full(labels.shape, 2.2, np.float32), -1.0)
+    old = old_cloth(labels, "upper", (across, station), 0.7, [arm])
+    assert old[:40].all() and not old[45:].any()
 
 
 def test_where_a_bent_arm_lies_over_itself_one_sheet_is_seen():

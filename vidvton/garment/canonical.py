@@ -11,7 +11,11 @@ MARGIN = 0.04
 """Empty border around the garment, in shares of its longer side."""
 
 MIRRORED = 0.945
-"""Overlap with its mirror image from which a garment tells its tilt by that; less is a sleeve folded over it, say."""
+"""Overlap with its mirror image, STEEP times its tilt taken off, from which a garment tells that by it; less is a sleeve folded
+over it, say, unless much is gained."""
+
+STEEP = 0.0012
+"""Overlap that a degree of tilt must gain to be believed."""
 
 
 def tilt(mask: np.ndarray, *, reach: float = 24.0) -> float:
@@ -23,7 +27,7 @@ def tilt(mask: np.ndarray, *, reach: float = 24.0) -> float:
     )
 
     def mirror(angle: float) -> float:
-        return symmetry_axis(turn(small, angle)[0] > 0.5)[1] - 0.0012 * abs(angle)
+        return symmetry_axis(turn(small, angle)[0] > 0.5)[1] - STEEP * abs(angle)
 
     coarse = np.arange(-reach, reach + 0.1, 4.0)
     values = [mirror(a) for a in coarse]

@@ -38,6 +38,11 @@ class NeckHole:
     arc: np.ndarray
     score: float
 
+    @property
+    def depth(self) -> float:
+        """How far the arc hangs below its ends, in its width."""
+        return float((self.arc[:, 1].max() - self.arc[[0, -1], 1].mean()) / max(np.ptp(self.arc[:, 0]), 1e-6))
+
 
 def find_neck_hole(rgb: np.ndarray, alpha: np.ndarray, *, axis: float, shoulders: float) -> NeckHole | None:
     """The neck hole of an upright top, or None where no clear collar arc is found. `axis` is the centre line's x, `shoulders` the

@@ -22,8 +22,8 @@ from .segment import Cutout, segment
 from .worn import garment_from_labels
 
 LEAST_CONFIDENCE = 0.5
-SURELY_A_NECK = 19.0
-"""Score from which a neck hole makes a top of what else has the shape of a skirt: waistbands come to 16."""
+SURELY_A_NECK, DEEP = 19.0, 0.28
+"""Score, and depth in widths, from which a neck hole makes a top of what else has the shape of a skirt: waistbands sag by 0.2."""
 ANALYSED = 360
 """Longer side, in pixels, of the mask that landmarks are read from."""
 
@@ -92,7 +92,7 @@ def _straighten(cutout: Cutout) -> Cutout:
 
 def _understand(cutout: Cutout, category: str | None) -> Garment:
     image, alpha = cutout.image, cutout.alpha
-    category = category or _category(image, alpha)
+    category = category or (read_category(_small(alpha)[0]).category if cutout.worn else _category(image, alpha))
     if category != "lower" and not cutout.worn:
         image, alpha = _without_neck_hole(image, alpha, category)
     mask, scale = _small(alpha)
@@ -119,7 +119,7 @@ def _category(image: np.ndarray, alpha: np.ndarray) -> str:
     sleeves may be folded over it."""
     first = read_category(_small(alpha)[0]).category
     hole = _neck_hole(image, alpha, full=False) if first == "lower" else None
-    if hole is None or hole.score < SURELY_A_NECK:
+    if hole is None or hole.score < SURELY_A_NECK or hole.depth < DEEP:
         return first
     return read_category(_small(np.where(hole.mask, 0, alpha).astype(np.float32))[0]).category
 

@@ -27,6 +27,7 @@ from vidvton.people.plausible import fit_to_mask, phantom_of, piece_of
 _SIDE = 256
 _MARGIN = 1.25  # of the square around a body, as in MediaPipe's PoseLandmarksToRoi
 _MIRRORED = 1 / 6  # of the picture's height: how far it goes on above itself, less than would show a body upside down
+_UPRIGHT = 0.5  # radians off the vertical up to which a body's head may be above the picture
 _KEEP = 0.35  # presence under which a body is let go
 _DETECT_EVERY = 24  # frames between searches for further people while somebody is followed
 _RETRY_EVERY = 6  # frames between searches while the skeleton does not fit its mask
@@ -187,8 +188,9 @@ class MediaPipePose:
             if not squares or lost or seen % _DETECT_EVERY == 0:
                 parts = _parts(picture.shape, everywhere=alone, long=seen % (2 * _DETECT_EVERY) == 0)
                 for square in self._search(picture, list(squares.values()), parts):
-                    squares[threads] = self._settled(picture, square) if alone else square
-                    threads += 1
+                    if alone or self._landmarks(picture, square, 0, mirrored=False)[0].score >= _KEEP:
+                        squares[threads] = self._settled(picture, square) if alone else square
+                        threads += 1
             bodies, squares = self._advance(picture, squares)
             if alone:  # looked for everywhere, people are found in faces and patterns
                 bodies = [b for b in bodies if not any(piece_of(other, b) for other in bodies if other is not b)]
@@ -234,7 +236,7 @@ class MediaPipePose:
                     fresh.append(square)
         return fresh
 
-    def _landmarks(self, picture: np.ndarray, square: tuple, thread: int) -> tuple[Body, tuple]:
+    def _landmarks(self, picture: np.ndarray, square: tuple, thread: int, *, mirrored: bool = True) -> tuple[Body, tuple]:
         to_frame = _to_frame(square)
         inverse = cv2.invertAffineTransform(to_frame)
         at_centres = inverse.copy()  # cv2 counts pixel centres from 0, we from 0.5
@@ -248,7 +250,7 @@ class MediaPipePose:
             at_centres = inverse.copy()
             at_centres[:, :2] *= scale
             at_centres[:, 2] += at_centres[:, :2] @ (0.5, 0.5) - 0.5
-        crop = _cut(source, at_centres)
+        crop = _cut(source, at_centres, mirrored=mirrored and abs(square[3]) < _UPRIGHT)
         got = self._marks(crop)
         getter = self._marks._mp.packet_getter
         marks = getter.get_proto(got["marks"]).landmark
@@ -271,13 +273,13 @@ class MediaPipePose:
         return body, _square(points[33], points[34])
 
 
-def _cut(picture: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+def _cut(picture: np.ndarray, matrix: np.ndarray, *, mirrored: bool) -> np.ndarray:
     """[_SIDE, _SIDE, 3] the square that `matrix` [2, 3] takes pixel centres of `picture` to: black outside, but just above the
-    picture its mirror image. Before black the model pushes a body whose head is cut off down into the picture, in profile by a
-    quarter of its torso."""
+    picture its mirror image where it is `mirrored`. Before black the model pushes a body whose head is cut off down into the
+    picture, in profile by a quarter of its torso; but what is seen lying or upside down in a mirror image is nobody."""
     corners = cv2.invertAffineTransform(matrix) @ np.array([[0, _SIDE, 0, _SIDE], [0, 0, _SIDE, _SIDE], [1, 1, 1, 1]])
     rows = int(_MIRRORED * len(picture))
-    if corners[1].min() < 0 < rows:
+    if mirrored and corners[1].min() < 0 < rows:
         picture = cv2.copyMakeBorder(picture, rows, 0, 0, 0, cv2.BORDER_REFLECT_101)
         matrix = np.column_stack([matrix[:, :2], matrix[:, 2] - matrix[:, 1] * rows])
     return cv2.warpAffine(picture, matrix, (_SIDE, _SIDE), flags=cv2.INTER_LINEAR)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
@@ -57,42 +59,56 @@ def _corner(reach: np.ndarray) -> int:
     return corner - max(1, len(reach) // 50) if is_hem else len(reach)
 
 
-def worn_cloth(garment: Garment) -> np.ndarray:
-    """[H, W] bool: where the picture shows cloth as it is worn: all but a sleeve's cuff that hangs below a top's hem."""
+@dataclass(frozen=True)
+class Folded:
+    """A sleeve that lies across the front: on which `side` (0 left, 1 right in the picture), from which row on its cuff hangs
+    below the `hem`, and between which columns (`cuff`)."""
+
+    side: int
+    hem: int
+    cuff: tuple[int, int]
+
+
+def folded_sleeve(garment: Garment) -> Folded | None:
+    """The long sleeve of a top that was laid across its front: it was not found beside the trunk as the other one was, and its
+    cuff hangs below the hem. None where there is none."""
     parts = garment.parts.numpy()
-    trunk = np.isin(parts, [Part.TORSO, Part.SKIRT])
-    return (parts > 0) & ~(trunk & ~without_cuff(trunk)) if garment.category == "upper" else parts > 0
+    found = [(parts == part).any() for part in (Part.RIGHT_SLEEVE, Part.LEFT_SLEEVE)]
+    if garment.category != "upper" or garment.layout.sleeve != "long" or sum(found) != 1:
+        return None
+    trunk = parts == Part.TORSO
+    hem = hem_above_cuff(trunk)
+    if hem is None:
+        return None
+    hangs = trunk[hem:].sum(0)
+    cuff = np.flatnonzero(hangs > hangs.max() / 2)  # the rest is the hem's own fringe
+    return Folded(int(found[0]), hem, (int(cuff[0]), int(cuff[-1]) + 1))
 
 
-def without_cuff(trunk: np.ndarray) -> np.ndarray:
-    """[H, W] bool: a top's `trunk` without what hangs below its hem: the end of a sleeve that was laid across it."""
+def hem_above_cuff(trunk: np.ndarray) -> int | None:
+    """The row at which a `trunk` [H, W] bool narrows at once, near its lower end, to what hangs below its hem; None where it does
+    not."""
     count = trunk.sum(1)
     rows = np.flatnonzero(count)
     if len(rows) < 20:
-        return trunk
+        return None
     first, height = int(rows[0]), int(rows[-1] - rows[0] + 1)
     width = count[first : first + height] / np.quantile(count[rows], 0.75)
     step = max(1, round(AT_ONCE * height))
     drops = np.flatnonzero((width[:-step] > CUFF[0]) & (width[step:] < CUFF[1]))
     drops = drops[(drops > (1 - HANGS[1]) * height) & (drops < (1 - HANGS[0]) * height - step)]
-    if not len(drops):
-        return trunk
-    hem = first + int(drops[-1]) + int((width[drops[-1] : drops[-1] + step + 1] < CUFF[0]).argmax())
-    out = trunk.copy()
-    out[hem:] = False
-    return out
-
-
-def folded_sleeve(garment: Garment, trunk: np.ndarray) -> tuple[int, tuple[int, int]] | None:
-    """The side (0 left, 1 right in the picture) whose long sleeve lies on the `trunk` [H, W], and the columns between which its
-    cuff hangs below the hem: it was not found beside the trunk. None where no sleeve lies there."""
-    parts = garment.parts.numpy()
-    found = [(parts == part).any() for part in (Part.RIGHT_SLEEVE, Part.LEFT_SLEEVE)]
-    hangs = (trunk & ~without_cuff(trunk)).sum(0)
-    if garment.layout.sleeve != "long" or sum(found) != 1 or not hangs.any():
+    if not len(drops) or width[drops[-1] + step :].max() > CUFF[1]:
         return None
-    cuff = np.flatnonzero(hangs > hangs.max() / 2)  # the rest is the hem's own fringe
-    return int(found[0]), (int(cuff[0]), int(cuff[-1]) + 1)
+    return first + int(drops[-1]) + int((width[drops[-1] : drops[-1] + step + 1] < CUFF[0]).argmax())
+
+
+def worn_cloth(garment: Garment) -> np.ndarray:
+    """[H, W] bool: where the picture shows cloth as it is worn: all but a sleeve's cuff that hangs below a top's hem."""
+    parts = garment.parts.numpy()
+    out, folded = parts > 0, folded_sleeve(garment)
+    if folded is not None:
+        out[folded.hem :] &= parts[folded.hem :] != Part.TORSO
+    return out
 
 
 def is_strapless(garment: Garment) -> bool:

@@ -101,8 +101,9 @@ def old_cloth(
 def _before_trunk(across: np.ndarray) -> np.ndarray:
     """[h, w] bool: what a trunk's map covers by its `across`, and what lies below its end."""
     inside = across < 1
-    rows = np.flatnonzero(inside.any(1))
-    if len(rows):
+    count = inside.sum(1)
+    rows = np.flatnonzero(count > 0.3 * count.max())
+    if len(rows) and count.max():
         inside[rows[-1] + 1 :] |= inside[max(0, rows[-1] - _LAST_ROWS) : rows[-1] + 1].any(0)
     return inside
 

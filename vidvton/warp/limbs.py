@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from vidvton.smoothing import running_median
 from vidvton.values import Part
 from vidvton.warp.body import BARE_ARM
 from vidvton.warp.drape import PanelMap, enlarge
 from vidvton.warp.fit import WIDE, FittedPanel, Fold
-from vidvton.warp.solve import MOSTLY_CLOTHED
+from vidvton.warp.solve import MOSTLY_CLOTHED, STEADY
 
 HAND = 0.6  # limb stations from the wrist to the fingers
 BENT = 0.5  # cosine between upper arm and forearm under which an arm is bent
@@ -91,6 +92,17 @@ def folds_of(
             in_front = courses[part] is not None or (ends.get(part, 0) > MOSTLY_CLOTHED and limb.over[t])
             folds[part] = "over" if in_front else "under"
     return courses, folds
+
+
+def steady_folds(rows: Sequence[Mapping[Part, Fold]]) -> list[dict[Part, Fold]]:
+    """What `folds_of` says of every frame of a shot, without changes of a few frames: what is seen of a forearm trembles."""
+    out: list[dict[Part, Fold]] = [{} for _ in rows]
+    for part in rows[0] if rows else ():
+        said = np.array([row[part] for row in rows])
+        bent, over = (running_median(flags.astype(np.float64), STEADY) > 0.5 for flags in (said != "none", said == "over"))
+        for row, b, o in zip(out, bent, over):
+            row[part] = "none" if not b else "over" if o else "under"
+    return out
 
 
 def _is_bent(limb: FittedPanel, t: int) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -24,7 +24,7 @@ from vidvton.warp.layers import (
     old_cloth,
     panel_layer,
 )
-from vidvton.warp.limbs import folds_of, limb_on
+from vidvton.warp.limbs import folds_of, limb_on, steady_folds
 from vidvton.warp.lock import Shift, lock_to_cloth
 from vidvton.warp.panels import Panel, bare_limbs, bare_trunk, panels_for
 from vidvton.warp.shade import Albedo, Reader, make_reader, rounded, shading, without_glare
@@ -38,14 +38,13 @@ STEPS = ((45.0, 2, 2), (90.0, 2, 4), (np.inf, 4, 8))
 below the width of a wrist."""
 DEFAULT_SKIN = np.float32([0.75, 0.60, 0.52])
 DEFAULT_WAIST = 0.72
+LEAST_FRAMES = 3  # of a shot whose motion is followed
 WIDEST = 3.0  # how much wider than a bare leg what is worn on it may be
 HIDES = 0.01  # of the square of a leg's length, that a long top covers at least
 LONG_TOP, LONG_TOPS = 0.2, UPPER & ~labelled("dress")  # of a leg's length that a top hides; labels of such tops
 
 Motion = Callable[[], Iterable[tuple[np.ndarray, np.ndarray]]]
 """Starts the shot's optical flow and labels: frame by frame `(flow [h, w, 2] working pixels, labels [H, W])`."""
-Folds = Callable[[int, np.ndarray], Mapping[Part, Fold]]
-"""How limbs lie over themselves in a frame of these labels."""
 Scene = Callable[[tuple[int, int]], tuple[np.ndarray, np.ndarray]] | None
 """Gives the background (picture uint8, known bool) at a (height, width); None where other frames tell nothing."""
 
@@ -77,7 +76,8 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Outfit:
-    """The wears of one shot, and what drawing them needs: the bare `limbs` (legs under new tops alone as wide as what is worn on
+    """The wears of one shot, and what drawing them needs: how limbs lie over themselves frame by frame (`folds`; None: each frame
+    tells), the bare `limbs` (legs under new tops alone as wide as what is worn on
     them), the stations where the old garment `ends` on them, and the bare `trunk` where a garment has no trunk of its own."""
 
     wears: tuple[Wear, ...]
@@ -87,6 +87,7 @@ class Outfit:
     reader: Reader
     skin: np.ndarray
     yaw: np.ndarray
+    folds: Sequence[Mapping[Part, Fold]] | None
     step: int
     limb_step: int
 
@@ -97,6 +98,7 @@ class Outfit:
         raster = _raster(labels.shape, self.limb_step)
         asked = [p for p in self.limbs if self._is_asked(p, t, labels)]
         courses, folds = folds_of(asked, t, labels, self.ends)
+        folds = folds if self.folds is None else self.folds[t]
         limbs = [map_panel(p, t, self.yaw[t], raster, step=self.limb_step, fold=folds[p.panel.part]) for p in asked]
         trunk = None if self.trunk is None else map_panel(self.trunk, t, self.yaw[t], raster, step=self.limb_step)
         drawn = (self._draw_wear(wear, t, frame, labels, size, limbs, trunk, behind, courses, folds) for wear in self.wears)
@@ -233,10 +235,9 @@ def fit_outfit(
     wears = []
     limbs = fit_panels(bare_limbs(), body, keypoints, depth, yaw)
     old = {p: float(end) for p, end in zip((*SLEEVES, *TROUSER_LEGS), (*body.cuffs, *body.trouser_hems)) if np.isfinite(end)}
-
-    def folds(t: int, labels: np.ndarray) -> Mapping[Part, Fold]:
-        return folds_of(limbs, t, labels, old)[1]
-
+    folds = None
+    if motion is not None and len(yaw) >= LEAST_FRAMES:
+        folds = steady_folds([folds_of(limbs, t, labels, old)[1] for t, (_, labels) in enumerate(motion())])
     for garment in garments:
         panels = panels_for(garment, body, untucked=untucked)
         first = panels[0]
@@ -263,7 +264,7 @@ def fit_outfit(
     if any(f.panel.part in TROUSER_LEGS for wear in wears for f in wear.fitted):
         (trunk,) = fit_panels((bare_trunk(),), body, keypoints, depth, yaw)
     step, limb_step = next(steps for most, *steps in STEPS if np.median(body.unit) < most)
-    return Outfit(tuple(wears), limbs, old, trunk, make_reader(albedo), skin, yaw, step, limb_step)
+    return Outfit(tuple(wears), limbs, old, trunk, make_reader(albedo), skin, yaw, folds, step, limb_step)
 
 
 def _same_hem(panels: tuple[Panel, ...], body: Body) -> bool:
@@ -288,16 +289,22 @@ def _scaled(panel: Panel, factor: np.float32) -> Panel:
     return replace(panel, lattice=panel.lattice * factor)
 
 
-def _lock(fitted: tuple[FittedPanel, ...], yaw: np.ndarray, motion: Motion | None, folds: Folds, step: float):
+def _lock(
+    fitted: tuple[FittedPanel, ...],
+    yaw: np.ndarray,
+    motion: Motion | None,
+    folds: Sequence[Mapping[Part, Fold]] | None,
+    step: float,
+):
     """The shifts of every panel, None where there is no motion to follow."""
-    if motion is None or len(yaw) < 3:
+    if motion is None or folds is None:
         return (None,) * len(fitted)
 
     def steps() -> Iterable[tuple[np.ndarray, np.ndarray, Mapping[Part, Fold]]]:
-        for t, (flow, labels) in enumerate(motion()):
+        for (flow, labels), lies in zip(motion(), folds):
             height, width = flow.shape[:2]
             rows = np.minimum(((np.arange(height) + 0.5) * step).astype(int), labels.shape[0] - 1)
             columns = np.minimum(((np.arange(width) + 0.5) * step).astype(int), labels.shape[1] - 1)
-            yield flow, labels[np.ix_(rows, columns)], folds(t, labels)
+            yield flow, labels[np.ix_(rows, columns)], lies
 
     return tuple(lock_to_cloth(fitted, yaw, steps(), step=step))

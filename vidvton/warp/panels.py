@@ -16,6 +16,7 @@ from vidvton.warp.flat import (
     BODICE,
     SLEEVES,
     TROUSER_LEGS,
+    Folded,
     bulging,
     crotch_of,
     folded_sleeve,
@@ -26,7 +27,7 @@ from vidvton.warp.flat import (
     parted_at_hips,
     polyline,
     row_extents,
-    without_cuff,
+    worn_cloth,
 )
 from vidvton.warp.solve import Body
 from vidvton.warp.texture import print_mask
@@ -41,13 +42,14 @@ STRAPLESS = 0.24  # station where a garment without straps begins
 HALTER = -0.26  # the same of what is held at the neck
 BARE_SHOULDER = 1.2  # how far out the shoulders reach against straps, where there are no sleeves
 UPPER_ARM = 0.60  # an upper arm in torso lengths
-LONG_SLEEVE = 1.85, 2.25  # arm stations between which long sleeves end
+LONG_SLEEVE = 1.85, 2.2  # arm stations between which long sleeves end
 MIDRIFF = 0.12  # torso lengths of bare skin between old top and old trousers that make a belly
 BELOW_EDGE = 0.15  # torso lengths that a top reaches below the picture where the old one does
 LENGTHENED = 1.5  # how much longer than it is cut that may make it; what would take more is a dress
 HIPS, SHORTENED = 0.9, 0.6  # station below which an old top's end is no waistband; how far a new one is shortened to end there
 LONGEST = 1.35  # how much longer than it is cut a new top is drawn where the old one is longer
 HANGING, FLARED = 1.45, 1.3  # station of a hem from which on cloth hangs free; waists that it is wide where it does before
+LEAST_HALF = 0.4  # share of half a trunk that must be seen for it to stand in for the other half
 WITHIN_SEAM = 0.94  # share of half a trunk beside which a sleeve lies that is surely none of the sleeve's
 DRESS_HEM = 1.4  # station from which on an old top is a dress, and tells nothing of how long a top is worn
 TUCKED = 0.82  # an old top this much shorter than the new one's natural length is worn tucked in, so the new one is too
@@ -105,10 +107,8 @@ def _column(
 ) -> tuple[Panel, float]:
     """The torso panel of a top, of a dress down to its hem, or of a jumpsuit to where its legs begin (`crotch` (x, y): where they
     part), and the scale in picture pixels per torso length."""
-    trunk, folded = np.isin(parts, [Part.TORSO, Part.SKIRT]), None
-    if garment.category == "upper":
-        folded, trunk = folded_sleeve(garment, trunk), without_cuff(trunk)
-    rows, left, right, _ = row_extents(trunk)
+    folded = folded_sleeve(garment)
+    rows, left, right, _ = row_extents(np.isin(parts, [Part.TORSO, Part.SKIRT]) & worn_cloth(garment))
     shoulders = [landmark_point(garment, f"shoulder_{side}") for side in ("right", "left")]
     armpits = [landmark_point(garment, f"armpit_{side}") for side in ("right", "left")]
     height = len(rows)
@@ -151,21 +151,25 @@ def _column(
         hem, stretch, tucked = _length(garment, natural[-1], armpit_station, body, untucked)
         stations = _stretched(natural, armpit_station, stretch)
     panel = _panel(Part.TORSO, stations, rows, ends[0], ends[1], scale, hem, tucked)
-    return panel if folded is None else _mirrored(panel, garment, *folded), scale
+    return panel if folded is None else _mirrored(panel, garment, folded), scale
 
 
-def _mirrored(panel: Panel, garment: Garment, side: int, cuff: tuple[int, int]) -> Panel:
-    """A trunk's panel that shows at its `side` (0 left, 1 right in the picture), on which a sleeve lies that ends in the columns
-    `cuff`, the other side's mirror image; as it is where that would break a print in the middle."""
+def _mirrored(panel: Panel, garment: Garment, folded: Folded) -> Panel:
+    """A trunk's panel that shows, where a sleeve is `folded` over it, the other side's mirror image; as it is where that would
+    break a print in the middle, or where the sleeve leaves too little of the other side."""
     necks = [landmark_point(garment, f"neck_{name}") for name in ("left", "right")]
     image = np.ascontiguousarray(garment.image.permute(1, 2, 0).numpy())
     if any(n is None for n in necks) or print_mask(image, garment.parts.numpy() > 0) is not None:
         return panel
-    axis = (necks[0][0] + necks[1][0]) / 2
-    beyond = min(cuff[0] - axis, 0) if side else max(cuff[1] - axis, 0)  # the cuff may lie on the other side, too
+    middle = (necks[0][0] + necks[1][0]) / 2
+    # The cuff may lie on the other side, too.
+    beyond = min(folded.cuff[0] - middle, 0) if folded.side else max(folded.cuff[1] - middle, 0)
+    axis = middle + beyond * np.clip(np.linspace(-1, 1, len(panel.lattice)), 0, 1)
+    outer = panel.lattice[:, 0 if folded.side else -1, 0]
+    reach = WITHIN_SEAM * (outer - axis)
+    if (reach / (outer - middle)).min() < LEAST_HALF:
+        return panel
     lattice = panel.lattice.copy()
-    axis = axis + beyond * np.clip(np.linspace(-1, 1, len(lattice)), 0, 1)
-    reach = WITHIN_SEAM * (lattice[:, 0 if side else -1, 0] - axis)
     lattice[..., 0] = axis[:, None] + reach[:, None] * np.abs(ACROSS)
     return replace(panel, lattice=lattice)
 

@@ -81,11 +81,12 @@ def make_texture(garment: Garment, *, scale: float, torso: float, over_hem: bool
     alpha = garment.alpha.numpy()
     shrink = {"dsize": size[::-1], "interpolation": cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR}
     # The outermost pixels carry some of the ground they lay on.
-    rim = 2 * max(1, round(0.004 * max(alpha.shape))) + 1
-    solid = cv2.erode((alpha > 0.9).astype(np.uint8), np.ones((rim, rim))) > 0
+    rim, cloth = 2 * max(1, round(0.004 * max(alpha.shape))) + 1, worn_cloth(garment)
+    below = (garment.parts.numpy() > 0) & ~cloth
+    solid = cv2.erode(((alpha > 0.9) & ~below).astype(np.uint8), np.ones((rim, rim))) > 0
     solid = solid if solid.any() else alpha > 0.5
     front = cv2.resize(continue_colours(image, solid), **shrink)
-    mask = cv2.resize(worn_cloth(garment).astype(np.float32) * alpha, **shrink)
+    mask = cv2.resize(cloth.astype(np.float32) * alpha, **shrink)
     points = garment.landmarks.numpy().copy()
     points[:, :2] *= scale
     neck = _neck_hole(mask, points, garment)
