@@ -23,8 +23,8 @@ from .worn import garment_from_labels
 
 LEAST_CONFIDENCE = 0.5
 SURELY_A_NECK, DEEP = 19.0, 0.33
-"""Score, and depth in widths, from which a neck hole makes a top of what else has the shape of a skirt: drawn waistbands sag by up
-to 0.32."""
+"""Score, and depth in widths, from which a neck hole makes a top of what is else shaped like a skirt: drawn waistbands sag
+by up to 0.32."""
 ANALYSED = 360
 """Longer side, in pixels, of the mask that landmarks are read from."""
 
