@@ -61,6 +61,20 @@ def test_what_carries_a_print_is_not_mirrored(sweater, body):
     assert np.ptp(mirrored.lattice[20, :, 0]) < 0.7 * np.ptp(trunk.lattice[20, :, 0])
 
 
+def test_a_sleeve_that_leaves_too_little_of_the_other_side_is_not_mirrored(sweater, body):
+    whole = panels_for(sweater, body)[0].lattice
+    parts = sweater.parts.numpy().copy()
+    folded = folded_sleeve(sweater)
+    below = np.zeros_like(parts, bool)
+    below[folded.hem :] = True
+    parts[below & (parts == Part.TORSO)] = Part.NONE
+    left = int(np.flatnonzero((parts == Part.TORSO).any(0))[0])
+    parts[folded.hem : folded.hem + 60, left : left + 30] = Part.TORSO  # the cuff hangs at the other side's edge
+    trunk = panels_for(replace(sweater, parts=torch.from_numpy(parts)), body)[0].lattice
+    assert folded_sleeve(replace(sweater, parts=torch.from_numpy(parts))) is not None
+    assert np.ptp(trunk[20, :, 0]) > 1.4 * np.ptp(whole[20, :, 0])
+
+
 def test_a_rounded_hem_a_gap_or_fringe_is_no_cuff(sweater):
     trunk = np.zeros((200, 200), bool)
     trunk[20:160, 40:160] = True

@@ -76,9 +76,9 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Outfit:
-    """The wears of one shot, and what drawing them needs: how limbs lie over themselves frame by frame (`folds`; None: each frame
-    tells), the bare `limbs` (legs under new tops alone as wide as what is worn on
-    them), the stations where the old garment `ends` on them, and the bare `trunk` where a garment has no trunk of its own."""
+    """The wears of one shot, and what drawing them needs: the bare `limbs` (legs under new tops alone as wide as what is worn on
+    them), the stations where the old garment `ends` on them, how they lie over themselves frame by frame (`folds`; None: every
+    frame tells for itself), and the bare `trunk` where a garment has no trunk of its own."""
 
     wears: tuple[Wear, ...]
     limbs: tuple[FittedPanel, ...]

@@ -166,8 +166,8 @@ def _mirrored(panel: Panel, garment: Garment, folded: Folded) -> Panel:
     beyond = min(folded.cuff[0] - middle, 0) if folded.side else max(folded.cuff[1] - middle, 0)
     axis = middle + beyond * np.clip(np.linspace(-1, 1, len(panel.lattice)), 0, 1)
     outer = panel.lattice[:, 0 if folded.side else -1, 0]
-    reach = WITHIN_SEAM * (outer - axis)
-    if (reach / (outer - middle)).min() < LEAST_HALF:
+    reach, half = WITHIN_SEAM * (outer - axis), outer - middle
+    if (reach * np.sign(half) < LEAST_HALF * np.abs(half)).any():
         return panel
     lattice = panel.lattice.copy()
     lattice[..., 0] = axis[:, None] + reach[:, None] * np.abs(ACROSS)
