@@ -127,19 +127,24 @@ def _sample(picture: np.ndarray, mask: np.ndarray, pose: PoseTrack, index: int) 
     return _Sample(bins_of(small), person, zones_of(body, cells), body, cells)
 
 
-def _seeds(samples: list[_Sample], size: tuple[int, int]) -> tuple[dict[int, np.ndarray], np.ndarray]:
-    """(densities of the surfaces from the places where each is almost certain; [bins] 0-1 how far a colour may be the upper
-    garment's, by the breast and the legs: in profile arms and waist lie before one another)."""
-    skin, flat = skin_in_general(), np.ones(SIDE**3, np.float32)
-    models = {BACKGROUND: _count(samples, [(s.person < 0.05).astype(np.float32) for s in samples], flat, 10), THING: flat}
-    weights, faces = [], []
+def _skin_seeds(samples: list[_Sample]) -> np.ndarray:
+    """The density of skin from faces, hands and necks."""
+    skin, weights, faces = skin_in_general(), [], []
     for s in samples:
         bare = np.maximum(np.maximum(s.zones.face, np.maximum(*s.zones.hand)), 0.4 * s.zones.nape * (1 - s.body.back))
         weights.append((s.person > 0.8) * bare**3 * np.minimum(skin[s.bins] / 8, 1) ** 2)
         faces.append((s.person > 0.8) * s.zones.face**3)
     if sum(w.sum() for w in weights) < _COLOURED * sum(f.sum() for f in faces):
         weights = faces  # black and white, or coloured light: the face itself says what skin looks like
-    models[SKIN] = _count(samples, weights, skin, 30)
+    return _count(samples, weights, skin, 30)
+
+
+def _seeds(samples: list[_Sample], size: tuple[int, int]) -> tuple[dict[int, np.ndarray], np.ndarray]:
+    """(densities of the surfaces from the places where each is almost certain; [bins] 0-1 how far a colour may be the upper
+    garment's, by the breast and the legs: in profile arms and waist lie before one another)."""
+    flat = np.ones(SIDE**3, np.float32)
+    models = {BACKGROUND: _count(samples, [(s.person < 0.05).astype(np.float32) for s in samples], flat, 10), THING: flat}
+    models[SKIN] = _skin_seeds(samples)
     likeness = models[SKIN] / (models[SKIN] + 3)
 
     chest, hips, sleeves, thighs, feet, crowns, seen = [], [], [], [], [], [], 0

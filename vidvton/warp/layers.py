@@ -90,7 +90,7 @@ def old_cloth(
     if not dress.any() or column is None:
         return picked(labels, UPPER) if category == "upper" else picked(labels, LOWER) | dress
     across, station = column
-    above, on_trunk = station < waist, _before_trunk(across)
+    above, on_trunk = station < waist, _trunk_or_below(across)
     for arm in arms:  # before the trunk the end of an arm that hangs is the hand, and around it hangs the dress
         near = (arm.across < np.where(on_trunk, 1.1, 1.6)) & (arm.station > 0.2) & (arm.station < np.where(on_trunk, 1.75, 3))
         # Where its map ends, an arm's stations run back to nothing within a cell.
@@ -98,7 +98,7 @@ def old_cloth(
     return (picked(labels, UPPER) & (~dress | above)) if category == "upper" else picked(labels, LOWER) | (dress & ~above)
 
 
-def _before_trunk(across: np.ndarray) -> np.ndarray:
+def _trunk_or_below(across: np.ndarray) -> np.ndarray:
     """[h, w] bool: what a trunk's map covers by its `across`, and what lies below its end."""
     inside = across < 1
     count = inside.sum(1)

@@ -107,8 +107,7 @@ def fill(
             continue
         colour = _limb_skin(frame, limb, own, share > 0, tone if is_arm else legs)
         if limb.part in dressing.leg_ends:  # in a gap between the new trouser legs there is cloth, not skin
-            cloth = step_between(limb.station, dressing.leg_ends[limb.part] - 0.05, dressing.leg_ends[limb.part] - 0.15)
-            colour += (dressing.fabric * 255 * light[..., None] - colour) * cloth[..., None]
+            colour += (dressing.fabric * 255 * light[..., None] - colour) * _down_to(limb, dressing.leg_ends[limb.part])
         picture += (colour - picture) * share[..., None]
         if is_arm and limb.near <= 0:
             # Down to the new sleeve's end the arm is covered: by the sleeve, or at the shoulder by the trunk's cloth.
@@ -116,6 +115,11 @@ def fill(
             before = _before_trunk(own & (limb.station > first - HEM_SHADOW) & (limb.station < first + NEXT), trunk, first)
             bare.append((colour, share * before * step_between(limb.station, end - 0.1, end + 0.02)))
     return Undressed(picture, bare, hems)
+
+
+def _down_to(limb: Limb, end: float) -> np.ndarray:
+    """[h, w, 1] 0-1: the places of a limb above the `end` of what is put on it."""
+    return step_between(limb.station, end - 0.05, end - 0.15)[..., None]
 
 
 def _clothed_leg(frame: np.ndarray, labels: np.ndarray, rim: np.ndarray, limb: Limb) -> tuple[np.ndarray, np.ndarray]:
