@@ -34,7 +34,7 @@ from vidvton.workers import fork_workers, in_order, worker_count
 CHUNK, CONTEXT = 32, 2
 SAMPLES = 14  # frames a shot from which colours are learned
 FLOW_STEP = 8  # working pixels a cell of the stored flow
-_VERSION = 13  # of all that is kept: bodies, track, colours, labels
+_VERSION = 14  # of all that is kept: bodies, track, colours, labels
 
 ClipSource = Callable[[int], Iterator[Clip]]
 """Starts a clip at a frame index and gives consecutive pieces of it."""

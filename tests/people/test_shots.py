@@ -47,6 +47,17 @@ def test_a_light_going_on_for_one_frame_is_no_cut():
     assert cuts_of(pictures) == []
 
 
+@pytest.mark.parametrize("light", [lambda p: p // 2, lambda p: p // 2 + 100], ids=["darker", "glaring"])
+def test_light_that_stays_is_no_cut(light):
+    """The sun comes out from behind somebody: all is brighter at once, and what is seen is the same."""
+    pictures = pan(1, 40)
+    assert cuts_of(pictures[:20] + [light(p) for p in pictures[20:]]) == []
+
+
+def test_a_cut_to_a_darker_shot_is_one():
+    assert cuts_of(pan(1, 20) + [p // 2 for p in pan(2, 20)]) == [20]
+
+
 def test_a_fade_in_is_no_cut_but_a_fade_through_white_is_one():
     bright = [np.full((180, 240, 3), 255, np.uint8)]
     rise = [(p * (i / 9) + 255 * (1 - i / 9)).astype(np.uint8) for i, p in enumerate(pan(1, 10))]

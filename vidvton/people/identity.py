@@ -17,6 +17,9 @@ _LEAST_TORSO = 0.08  # of the frame's height: shorter bodies are phantoms on sho
 _PART, _AS_LARGE = 0.2, 0.1  # of a new shot's frames, and of the usual weight, that somebody unlike has to fill
 _HEADS = 0.4  # torso lengths between two heads from which they are two people's
 _GAP = 20  # frames over which a person may be out of sight and still be linked by position
+_LEAP, _PACE = 1.5, 0.4  # torso lengths at once, and more with every frame out of sight, farther than anybody gets
+_TWIN = 0.75  # likeness of somebody who may have got farther all the same: a cut may have been overlooked
+_OTHERS, _RATHER = 0.25, 0.1  # of the weight of the person asked for, that makes somebody else; how much liker them counts
 
 
 @dataclass(frozen=True)
@@ -207,7 +210,7 @@ def choose(people: list[Person], bodies: Bodies, shots: np.ndarray, who: str, si
     for shot in [people[seed].shot] + [s for s in np.unique(shots) if s != people[seed].shot]:
         alike = look
         while True:
-            best = _next_stretch(people, weight, taken, chosen, alike, shot, lenient or len(people) == 1)
+            best = _next_stretch(people, bodies, weight, taken, alike, shot, lenient or len(people) == 1)
             if best is None and lenient and not any(people[i].shot == shot for i in taken):
                 # Nobody is like them: the largest of this shot.
                 best = _heaviest(people, weight, shots == shot, weight[seed] / len(people[seed].rows))
@@ -219,19 +222,44 @@ def choose(people: list[Person], bodies: Bodies, shots: np.ndarray, who: str, si
     return chosen
 
 
-def _next_stretch(people, weight, taken, chosen, look, shot, lenient: bool) -> int | None:
-    """The stretch of this shot that most likely is the same person, where the person is not already."""
+def _next_stretch(people, bodies: Bodies, weight, taken: set[int], look, shot, lenient: bool) -> int | None:
+    """The stretch of this shot that most likely is the same person, where the person is not already: like them, liker them than
+    anybody else seen beside them, and where they can have got to."""
     least = 0.25 if lenient else 0.4
+    here = [i for i, p in enumerate(people) if p.shot == shot]
+    mine = {f: rows for i in here if i in taken for f, rows in people[i].rows.items()}
+    beside = {i for i in here if i not in taken and _shared_frames(people[i], mine) > 0.3 * len(people[i].rows)}
+    usual = sum(weight[i] for i in here if i in taken)
+    others = [people[i] for i in beside if weight[i] > _OTHERS * usual]
     options = []
-    for i, person in enumerate(people):
-        if i in taken or person.shot != shot or len(person.rows) < 3:
+    for i in here:
+        person = people[i]
+        if i in taken or i in beside or len(person.rows) < 3:
             continue  # what is seen for a frame or two only is seldom there
-        if sum(f in chosen for f in person.rows) > 0.3 * len(person.rows):
-            continue
         like = likeness(look, person.look)
-        if like >= least:
+        theirs = any(likeness(o.look, person.look) > like + _RATHER and not _shared_frames(person, o.rows) for o in others)
+        if like >= least and not theirs and (like >= _TWIN or _within_reach(bodies, person.rows, mine)):
             options.append((like * np.sqrt(weight[i]), i))
     return max(options)[1] if options else None
+
+
+def _shared_frames(person: Person, rows: dict[int, list[int]]) -> int:
+    return len(person.rows.keys() & rows.keys())
+
+
+def _within_reach(bodies: Bodies, rows: dict[int, list[int]], mine: dict[int, list[int]]) -> bool:
+    """Whether somebody seen as `mine` can have got from where they were last to where `rows` begin, and on from where they end."""
+    first, last = min(rows), max(rows)
+    before, after = max((f for f in mine if f < first), default=None), min((f for f in mine if f > last), default=None)
+    for near, end in ((before, first), (after, last)):
+        if near is None:
+            continue
+        pair = [mine[near][0], rows[end][0]]
+        trunks = bodies.keypoints[pair][:, [11, 12, 23, 24], :2].mean(1)
+        torso = max(float(bodies.torso[pair].max()), 1.0)
+        if np.linalg.norm(trunks[0] - trunks[1]) > (_LEAP + _PACE * abs(end - near)) * torso:
+            return False
+    return True
 
 
 def _heaviest(people, weight, shot: np.ndarray, usual: float) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import cv2
@@ -14,6 +15,8 @@ from vidvton.people.plausible import fit_to_mask
 
 FACE_EVERY = 2
 _SETTLED_SIDE = 352
+_GRID = 96  # cells along each side of the frame on which masks are compared
+_OVERLOOKED, _PLAIN = 0.5, 0.6  # share of a body's mask that the segmenter sees; presence times fit of who is plainly somebody
 
 
 @dataclass(frozen=True)
@@ -43,9 +46,38 @@ def glance(segmenter: PersonSegmenter, picture: np.ndarray, bodies: list[Body], 
     others change nothing in where to look."""
     box = _people_box(bodies, picture.shape)
     known = before.extents if before is not None and before.box == box else []
+    mask = before.mask if known else segmenter.segment(_part(picture, box))
+    seen = Glance(box, mask, known + [_extent_and_agreement(b, mask, box, picture.shape) for b in bodies[len(known) :]])
+    return _closer(segmenter, picture, bodies, seen, range(len(known), len(bodies)))
+
+
+def _closer(segmenter: PersonSegmenter, picture: np.ndarray, bodies: list[Body], seen: Glance, rows: Iterable[int]) -> Glance:
+    """`seen`, once those bodies of `rows` who are plainly somebody and overlooked have been looked at by themselves: of people
+    far apart the segmenter sees one."""
+    mask, extents = seen.mask, list(seen.extents)
+    for row in rows:
+        body, box = bodies[row], _people_box([bodies[row]], picture.shape)
+        if box == seen.box or body.score * extents[row][6] < _PLAIN:
+            continue
+        own, other = _cells(body, mask, seen.box, picture.shape)
+        if (own & other).sum() >= _OVERLOOKED * own.sum():
+            continue
+        look = segmenter.segment(_part(picture, box))
+        alone = _extent_and_agreement(body, look, box, picture.shape)
+        if alone[5] > extents[row][5]:
+            mask = np.maximum(mask, resample(look, _to_frame(look, box), _to_frame(mask, seen.box), mask.shape))
+            extents[row] = alone
+    return Glance(seen.box, mask, extents)
+
+
+def _part(picture: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
     x0, y0, x1, y1 = box
-    mask = before.mask if known else segmenter.segment(picture[y0:y1, x0:x1])
-    return Glance(box, mask, known + [_extent_and_agreement(b, mask, box, picture.shape) for b in bodies[len(known) :]])
+    return picture[y0:y1, x0:x1]
+
+
+def _to_frame(mask: np.ndarray, box: tuple[int, ...]) -> np.ndarray:
+    """[2, 3] from pixels of a mask that shows `box` (xyxy) to frame pixels."""
+    return np.array([[(box[2] - box[0]) / mask.shape[1], 0, box[0]], [0, (box[3] - box[1]) / mask.shape[0], box[1]]])
 
 
 def form_opinions(
@@ -137,19 +169,23 @@ def _face(finder, picture: np.ndarray, bodies: list[Body]) -> np.ndarray:
 
 def _extent_and_agreement(body: Body, second: np.ndarray, box: tuple[int, ...], shape: tuple[int, ...]) -> np.ndarray:
     """[7] float32: xyxy and area of the body's mask inside the picture, its overlap (IoU) with the segmenter's mask, its fit."""
-    side = 96
     height, width = shape[:2]
-    grid = np.array([[width / side, 0, 0], [0, height / side, 0]])
-    own = resample(body.mask, body.to_frame, grid, (side, side)) > 127
-    scale = ((box[2] - box[0]) / second.shape[1], (box[3] - box[1]) / second.shape[0])
-    other = resample(second, np.array([[scale[0], 0, box[0]], [0, scale[1], box[1]]]), grid, (side, side)) > 127
+    own, other = _cells(body, second, box, shape)
     ys, xs = np.nonzero(own)
     if not len(xs):
         return np.zeros(7, np.float32)
-    cell = width * height / side**2
+    cell = width * height / _GRID**2
     agree = (own & other).sum() / max(1, (own | other).sum())
     edges = (xs.min() * width, ys.min() * height, (xs.max() + 1) * width, (ys.max() + 1) * height)
-    return np.array([*(e / side for e in edges), len(xs) * cell, agree, fit_to_mask(body)], np.float32)
+    return np.array([*(e / _GRID for e in edges), len(xs) * cell, agree, fit_to_mask(body)], np.float32)
+
+
+def _cells(body: Body, second: np.ndarray, box: tuple[int, ...], shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """(the body's mask, the segmenter's of `box`), each [_GRID, _GRID] bool over the whole frame of `shape`."""
+    grid = np.array([[shape[1] / _GRID, 0, 0], [0, shape[0] / _GRID, 0]])
+    size = (_GRID, _GRID)
+    own = resample(body.mask, body.to_frame, grid, size) > 127
+    return own, resample(second, _to_frame(second, box), grid, size) > 127
 
 
 def _look(picture: np.ndarray, body: Body) -> np.ndarray:

@@ -17,6 +17,8 @@ _LEAST = 9.0  # grey levels of 255: under this a jump is no cut, however still t
 _MEMORY = 600  # differences kept for the running median
 _ENOUGH = 8  # moving frames from which a median can be told
 _BLANK = 4.0  # standard deviation under which a picture shows nothing
+_BLOCK, _DETAIL, _FEW = 12, 4.0, 8  # side of a thumbnail's block; standard deviation of one with something in it; how many tell
+_ALIKE, _LIT = 0.5, 0.92  # correlation of a block that shows what it showed before; share of such blocks where only light changed
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,9 @@ def find_shots(greys: np.ndarray, count: int, memory: ShotMemory | None = None) 
 
     `greys` [count + up to AHEAD, 96, 96] uint8 are their thumbnails and those of the frames that follow. A frame is a cut when it
     opens a new shot: it differs from the frame before more than ten times as much as frames of this clip mostly do, more than
-    its neighbours do, and it is not one flash after which the old picture comes back. The first frame that shows something after
-    blank ones is one too. Equal frames give equal answers however the clip is divided, given a few hundred frames of history.
+    its neighbours do, it is not one flash after which the old picture comes back, nor the old picture in another light. The
+    first frame that shows something after blank ones is one too. Equal frames give equal answers however the clip is divided,
+    given a few hundred frames of history.
     """
     past = memory.greys if memory is not None else greys[:0]
     known = memory.differences if memory is not None else np.zeros(0, np.float32)
@@ -81,4 +84,23 @@ def _is_cut(strip: np.ndarray, steps: np.ndarray, row: int, median: float) -> bo
         # as large as its neighbours: fast motion, a fade, or a flash, unless two cuts stand side by side
         return False
     back = [np.abs(strip[later] - strip[row - 1]).mean() for later in range(row + 1, min(len(strip), row + AHEAD + 1))]
-    return not back or min(back) > 0.4 * jump
+    return (not back or min(back) > 0.4 * jump) and not _relit(strip[row - 1], strip[row])
+
+
+def _relit(before: np.ndarray, after: np.ndarray) -> bool:
+    """Whether two thumbnails show the same in another light (the sun comes out from behind somebody, a lamp goes on): block by
+    block they correlate."""
+    a, b = (_blocks(v) for v in (before, after))
+    spread = np.maximum(a.std(1), b.std(1))
+    told = spread > _DETAIL
+    if told.sum() < _FEW:
+        return False
+    alike = (a * b).mean(1) > _ALIKE * np.maximum(a.std(1) * b.std(1), 1.0)
+    return bool(alike[told].mean() > _LIT)
+
+
+def _blocks(grey: np.ndarray) -> np.ndarray:
+    """[n, _BLOCK^2] float: the blocks of a thumbnail, each without its mean."""
+    side = SIDE // _BLOCK
+    flat = grey.astype(float).reshape(side, _BLOCK, side, _BLOCK).swapaxes(1, 2).reshape(side * side, -1)
+    return flat - flat.mean(1, keepdims=True)

@@ -26,7 +26,7 @@ from vidvton.values import Clip, PoseTrack
 from vidvton.whole import open_arrays, write_arrays
 
 _BRIDGED = 12  # frames without the person that are filled in
-_VERSION = 7
+_VERSION = 8
 _PARTS = ("boxes", "keypoints", "depth", "yaw", "present", "quality", "shots")
 
 

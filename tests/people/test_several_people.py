@@ -1,0 +1,91 @@
+"""Several people in one clip: everybody is looked at, and nobody becomes somebody else."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from drawn_person import joints
+from scripted_people import SIZE, standing
+
+from vidvton.people.identity import Bodies, Person, choose
+from vidvton.people.opinions import glance
+
+HEIGHT, WIDTH = SIZE
+
+
+class OneAtATime:
+    """Sees one person: in a wide picture the larger one alone, in a narrow one whoever is there."""
+
+    def __init__(self, frame: np.ndarray, large: np.ndarray, everybody: np.ndarray) -> None:
+        self._frame, self._large, self._everybody, self.asked = frame, large, everybody, 0
+
+    def segment(self, picture):
+        self.asked += 1
+        where = next((y, x) for y in range(HEIGHT) for x in range(WIDTH) if np.array_equal(self._frame[y, x], picture[0, 0]))
+        mask = self._everybody if picture.shape[1] < 0.6 * WIDTH else self._large
+        cut = mask[where[0] : where[0] + picture.shape[0], where[1] : where[1] + picture.shape[1]]
+        return cv2.resize(cut, (256, 256), interpolation=cv2.INTER_AREA)
+
+
+def in_frame(mask: np.ndarray) -> np.ndarray:
+    return cv2.resize(mask, (HEIGHT, HEIGHT), interpolation=cv2.INTER_AREA)[:, :WIDTH]
+
+
+def numbered_picture() -> np.ndarray:
+    """A picture every pixel of which differs from all others."""
+    ys, xs = np.mgrid[0:HEIGHT, 0:WIDTH]
+    return np.stack([ys // 2, xs, 100 + ys % 2], -1).astype(np.uint8)
+
+
+def test_who_is_overlooked_beside_another_is_looked_at_alone():
+    small, large = standing(unit=30, centre=(30, 100)), standing(unit=55, centre=(185, 60))
+    picture = numbered_picture()
+    segmenter = OneAtATime(picture, in_frame(large.mask), np.maximum(in_frame(large.mask), in_frame(small.mask)))
+    seen = glance(segmenter, picture, [large, small])
+    assert segmenter.asked == 2
+    assert seen.extents[0][5] > 0.8 and seen.extents[1][5] > 0.8
+    at = ((np.array([30, 118]) - seen.box[:2]) / (seen.box[2] - seen.box[0], seen.box[3] - seen.box[1]) * 256).astype(int)
+    assert seen.mask[at[1], at[0]] > 200
+    # What is said of the first goes on when the second is found later, and a body hardly there is not worth a look.
+    assert glance(segmenter, picture, [large, small], glance(segmenter, picture, [large])).extents[1][5] > 0.8
+    asked = segmenter.asked
+    faint = standing(unit=30, centre=(30, 100), score=0.4)
+    assert glance(segmenter, picture, [large, faint]).extents[1][5] < 0.1 and segmenter.asked == asked + 1
+
+
+def cast(*stretches: tuple[int, int, float, int]) -> tuple[list[Person], Bodies]:
+    """People by (first frame, last, x, colour): each stands still for one stretch."""
+    frame = np.concatenate([np.arange(a, b + 1) for a, b, _, _ in stretches])
+    keypoints = np.concatenate([np.tile(joints(60, (x, 60)), (b - a + 1, 1, 1)) for a, b, x, _ in stretches])
+    ones = np.ones(len(frame))
+    bodies = Bodies(frame=frame, back=ones < 0, keypoints=keypoints, depth=np.zeros(keypoints.shape[:2]), world=keypoints,
+                    score=ones, agree=ones, fit=ones, extent=np.tile([0.0, 0, 50, 250, 99], (len(frame), 1)), look=ones,
+                    chunk=ones, row=ones)  # fmt: skip
+    people, row = [], 0
+    for first, last, _, colour in stretches:
+        look = np.zeros(128)
+        look[[colour, 64 + colour]] = 0.6
+        look[[63, 127]] = 0.4  # all wear something of one colour
+        people.append(Person({f: [row + f - first] for f in range(first, last + 1)}, look, 0))
+        row += last - first + 1
+    return people, bodies
+
+
+@pytest.mark.parametrize(
+    ("x", "colour", "after", "same"),
+    [(90, 5, 4, True), (700, 5, 4, False), (700, 5, 60, True), (700, 1, 4, True)],
+    ids=["near by", "farther than anybody runs", "long afterwards", "the same clothes"],
+)
+def test_nobody_is_suddenly_far_away(x, colour, after, same):
+    people, bodies = cast((0, 39, 60, 1), (40 + after, 60 + after, x, colour))
+    chosen = choose(people, bodies, np.zeros(120, int), "largest", (300, 800))
+    assert (50 + after in chosen) == same
+
+
+def test_who_was_beside_the_person_asked_for_stays_another_when_found_anew():
+    people, bodies = cast((0, 59, 60, 1), (10, 50, 150, 2), (62, 99, 150, 2))
+    chosen = choose(people, bodies, np.zeros(100, int), "largest", (300, 800))
+    assert max(chosen) == 59
+    people, bodies = cast((0, 59, 60, 1), (10, 50, 150, 2), (62, 99, 80, 1))
+    assert max(choose(people, bodies, np.zeros(100, int), "largest", (300, 800))) == 99
