@@ -2,11 +2,14 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
+import torch
 from drawn_person import LABEL
 from drawn_wear import SIZE, UNIT, scene, trousers
 
+from vidvton.garment.prepare import prepare_garment
 from vidvton.warp.body import LIMB, BodyMeasure, measure_frame
 from vidvton.warp.fit import fit_panels, is_snug
 from vidvton.warp.outfit import fit_outfit
@@ -127,3 +130,16 @@ def test_old_trousers_are_covered_at_the_hips_and_each_leg_ends_at_the_seam():
     assert worn.sum() > 200 and np.maximum(far, near)[worn & old].mean() > 0.9
     past = slice(rows.start, rows.start + 6), slice(middle - 5, middle - 2)  # on the far leg's side of the seam
     assert near[past].mean() < 0.05 and far[past].mean() > 0.95
+
+
+@pytest.mark.parametrize("rise", [0, 40])
+def test_hems_of_legs_that_lie_apart_are_level(standing, rise):
+    """Both ends of the hem lie at one station of the leg, though in the picture the outer one is `rise` pixels higher."""
+    half = [(0, 40), (50, 40), (70, 120), (130, 440 - rise), (25, 440), (4, 190), (0, 190)]
+    outline = np.array([(200 + x, y) for x, y in half] + [(200 - x, y) for x, y in half[::-1]], np.int32)
+    picture = cv2.fillPoly(np.full((480, 400, 3), 244, np.uint8), [outline], (60, 70, 110))
+    garment = prepare_garment(torch.from_numpy(picture).permute(2, 0, 1))
+    assert garment.category == "lower" and garment.layout.leg == "long"
+    for panel, (outer, inner) in zip(panels_for(garment, standing[1]), ((-1, 0), (0, -1))):
+        at = [np.interp(panel.hem, panel.stations, panel.lattice[:, end, 1]) for end in (outer, inner)]
+        assert at[1] - at[0] == pytest.approx(rise, abs=8)

@@ -248,7 +248,7 @@ def _shared_frames(person: Person, rows: dict[int, list[int]]) -> int:
 
 
 def _within_reach(bodies: Bodies, rows: dict[int, list[int]], mine: dict[int, list[int]]) -> bool:
-    """Whether somebody seen as `mine` can have got from where they were last to where `rows` begin, and on from where they end."""
+    """Whether somebody seen as `mine` can have got from where they were last to where `rows` begin, and on from their end."""
     first, last = min(rows), max(rows)
     before, after = max((f for f in mine if f < first), default=None), min((f for f in mine if f > last), default=None)
     for near, end in ((before, first), (after, last)):

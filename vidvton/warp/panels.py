@@ -52,6 +52,7 @@ HANGING, FLARED = 1.45, 1.3  # station of a hem from which on cloth hangs free; 
 LEAST_HALF = 0.4  # share of half a trunk that must be seen for it to stand in for the other half
 WITHIN_SEAM = 0.94  # share of half a trunk beside which a sleeve lies that is surely none of the sleeve's
 DRESS_HEM = 1.4  # station from which on an old top is a dress, and tells nothing of how long a top is worn
+LEVEL_HEM, STEEPEST = 0.08, 0.6  # slope of a trouser leg's hem that is none; the steepest that comes of how the legs lie
 TUCKED = 0.82  # an old top this much shorter than the new one's natural length is worn tucked in, so the new one is too
 
 
@@ -344,7 +345,8 @@ def _trousers(garment: Garment, parts: np.ndarray, body: Body, waist: float | No
     top_centre = np.array([(np.interp(rows[0] + 2, rows, left) + np.interp(rows[0] + 2, rows, right)) / 2, rows[0]])
     for side, outline in (("left", right), ("right", left)):
         inner_y = np.linspace(rows[0], rows[-1], 24)
-        outer = np.stack([np.interp(inner_y, rows, outline), inner_y], -1)
+        outer_y = inner_y - _hem_rise(garment, side) * (inner_y - rows[0]) / height
+        outer = np.stack([np.interp(outer_y, rows, outline), outer_y], -1)
         knots = [top_centre, crotch, *inner_seam(parts, side, crotch[1])]
         knots = [k for i, k in enumerate(knots) if i == 0 or k[1] > knots[i - 1][1]]
         inner = np.stack([np.interp(inner_y, [k[1] for k in knots], [k[0] for k in knots]), inner_y], -1)
@@ -355,6 +357,18 @@ def _trousers(garment: Garment, parts: np.ndarray, body: Body, waist: float | No
         seams = (list(inner), list(outer)) if side == "left" else (list(outer), list(inner))
         panels.append(_strip(part, *seams, stations, scale, hem))
     return tuple(panels)
+
+
+def _hem_rise(garment: Garment, side: str) -> float:
+    """How many picture pixels higher than its inner end a trouser leg's hem lies at its outer end: legs that lie apart in the
+    picture have slanting hems, which worn are level. 0 where it lies about as high or lower."""
+    if garment.category != "lower":  # of a jumpsuit's legs nothing so exact is known
+        return 0.0
+    inner, outer = (landmark_point(garment, f"hem_{end}_{side}") for end in ("inner", "outer"))
+    if inner is None or outer is None:
+        return 0.0
+    rise, width = inner[1] - outer[1], abs(inner[0] - outer[0])
+    return float(min(rise, STEEPEST * width)) if rise > LEVEL_HEM * width else 0.0
 
 
 def bare_limbs() -> tuple[Panel, ...]:
