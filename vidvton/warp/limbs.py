@@ -9,15 +9,21 @@ import cv2
 import numpy as np
 
 from vidvton.smoothing import running_median
-from vidvton.values import Part
-from vidvton.warp.body import BARE_ARM
+from vidvton.values import CIHP_LABELS, Part
+from vidvton.warp.body import BARE_ARM, UPPER, picked
 from vidvton.warp.drape import PanelMap, enlarge
 from vidvton.warp.fit import WIDE, FittedPanel, Fold
+from vidvton.warp.flat import SLEEVES
 from vidvton.warp.solve import MOSTLY_CLOTHED, STEADY
 
 HAND = 0.6  # limb stations from the wrist to the fingers
 BENT = 0.5  # cosine between upper arm and forearm under which an arm is bent
 SEEN = 0.6  # share of a bare forearm that must be seen as skin
+SHORT, PAST = 1.1, 0.1  # limb station above which sleeves end that leave forearms bare; how far past a sleeve's end no cloth is
+ON_ARM, ARM = 0.8, 1.5  # half-widths from an arm's middle that are surely on it, and that all of it may be
+CLOTHED, FREE = 0.6, 0.8  # shares of a forearm that is labelled as cloth, and of background beside one that stands free
+STRANGE, LIGHT = 0.035, (0.5, 1.3)  # chromaticity off the skin's at which a colour is none; how dark and light skin may be
+_ARMS = {Part.LEFT_SLEEVE: CIHP_LABELS.index("left_arm"), Part.RIGHT_SLEEVE: CIHP_LABELS.index("right_arm")}
 
 
 @dataclass(frozen=True)
@@ -68,12 +74,50 @@ def limb_on(m: PanelMap, size: tuple[int, int], course: Course | None = None, en
     return Limb(m.part, *cv2.split(enlarge(across, size)), m.near, course, end)
 
 
+def bare_forearms(
+    frame: np.ndarray,
+    labels: np.ndarray,
+    limbs: Sequence[FittedPanel],
+    t: int,
+    ends: Mapping[Part, float],
+    skin: np.ndarray,
+) -> np.ndarray:
+    """`labels` [h, w] of frame `t` in which forearms that stand free of the body are arms where they were taken for cloth, though
+    the shot's sleeves, which end at the stations `ends`, leave them bare: in backlight an arm looks like the top. `frame`
+    [h, w, 3] uint8 has to be about as `skin` [3] 0-1 there."""
+    cuff = min((ends[part] for part in SLEEVES if part in ends), default=np.inf) + PAST
+    if cuff > SHORT:
+        return labels
+    out, cloth = labels, picked(labels, UPPER)
+    for limb in (limb for limb in limbs if limb.panel.part in SLEEVES):
+        course = _course(limb, t)
+        beyond = course.below(2.0, labels.shape, wide=3 * ARM)
+        on, all_of_it, around = (course.below(cuff, labels.shape, wide=wide) for wide in (ON_ARM, ARM, 2 * ARM))
+        on, beside = on & ~beyond, around & ~all_of_it & ~beyond
+        if not on.any() or not beside.any() or cloth[on].mean() < CLOTHED or (labels[beside] == 0).mean() < FREE:
+            continue
+        arm = all_of_it & cloth
+        if _may_be(frame[arm].mean(0) / 255, skin):
+            out = np.where(arm, np.uint8(_ARMS[limb.panel.part]), out)
+    return out
+
+
+def _may_be(colour: np.ndarray, skin: np.ndarray) -> bool:
+    """Whether a `colour` [3] is that of `skin` [3], somewhat darker or lighter."""
+    strange = np.abs(colour / max(colour.sum(), 1e-3) - skin / max(skin.sum(), 1e-3)).max()
+    return bool(strange < STRANGE and LIGHT[0] < colour.sum() / max(skin.sum(), 1e-3) < LIGHT[1])
+
+
+def _course(limb: FittedPanel, t: int) -> Course:
+    left, middle, right = limb.points[t].transpose(1, 0, 2)
+    return Course(limb.controls, middle, (right - left) / 2)
+
+
 def folded_arm(limb: FittedPanel, t: int, labels: np.ndarray) -> Course | None:
     """How an arm runs in frame `t` whose bare forearm is bent over its upper arm, by the `labels` [h, w]; None for others."""
     if limb.over is None or not limb.over[t] or not _is_bent(limb, t):
         return None
-    left, middle, right = limb.points[t].transpose(1, 0, 2)
-    course = Course(limb.controls, middle, (right - left) / 2)
+    course = _course(limb, t)
     forearm = course.below(1.25, labels.shape, wide=0.7)
     return course if forearm.any() and BARE_ARM[labels[forearm]].mean() > SEEN else None
 

@@ -24,7 +24,7 @@ from vidvton.warp.layers import (
     old_cloth,
     panel_layer,
 )
-from vidvton.warp.limbs import folds_of, limb_on, steady_folds
+from vidvton.warp.limbs import bare_forearms, folds_of, limb_on, steady_folds
 from vidvton.warp.lock import Shift, lock_to_cloth
 from vidvton.warp.panels import Panel, bare_limbs, bare_trunk, panels_for
 from vidvton.warp.shade import Albedo, Reader, make_reader, rounded, shading, without_glare
@@ -96,6 +96,7 @@ class Outfit:
         drawn at output `size` (height, width). `behind` gives the background as other frames saw it, at any (height, width)
         asked for."""
         raster = _raster(labels.shape, self.limb_step)
+        labels = bare_forearms(frame, labels, self.limbs, t, self.ends, self.skin[0])
         asked = [p for p in self.limbs if self._is_asked(p, t, labels)]
         courses, folds = folds_of(asked, t, labels, self.ends)
         folds = folds if self.folds is None else self.folds[t]
