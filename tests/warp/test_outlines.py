@@ -10,7 +10,7 @@ from vidvton.values import Part
 from vidvton.warp.body import column_axis, measure_frame, torso_unit
 from vidvton.warp.fit import _lifted, _sleeve_width
 from vidvton.warp.flat import row_extents
-from vidvton.warp.layers import FEATHER, Dressing, _domain, _off_bare_arms, _within
+from vidvton.warp.layers import FEATHER, Dressing, _domain, _off_bare_arms, _on_own_arm, _within
 from vidvton.warp.limbs import Limb
 from vidvton.warp.panels import ANKLE, _length
 
@@ -95,3 +95,13 @@ def test_below_the_old_sleeve_the_trunks_cloth_lies_before_an_arm_that_it_hides(
     shown = _off_bare_arms(Dressing("full", None, {}), across, station, [arm])
     over = np.minimum(domain, shown)[[20, 120], 97]
     assert over[0] < 0.2 and (over[1] > 0.8) == np.isfinite(end)
+
+
+def test_skin_of_an_arm_before_the_trunk_does_not_look_out_beside_its_sleeve():
+    """The joints' map lies a little beside the arm that is seen; the sleeve covers the arm, and no more of the trunk."""
+    y, x = np.mgrid[:200, :120].astype(np.float32)
+    arm = Limb(Part.LEFT_SLEEVE, np.clip((x - 60) / 10, -1, 1), np.abs(x - 60) / 10, y / 100, -1.0)
+    labels = np.full(x.shape, LABEL["upper"], np.uint8)
+    labels[:, 55:74] = LABEL["left_arm"]
+    seen = _on_own_arm(SimpleNamespace(part=Part.LEFT_SLEEVE), 1.9, labels, np.abs(x - 50) / 60, [arm])
+    assert (seen[100:160, 52:72] > 0.9).all() and seen[100:160, 78:].max() < 0.1

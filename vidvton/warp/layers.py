@@ -370,6 +370,7 @@ def _on_own_arm(m: PanelMap, hem: float, labels: np.ndarray, column: np.ndarray 
     if column is None:
         return np.broadcast_to(free, labels.shape)
     before = step_between(arm.across, 1.2, 1.0) * step_between(arm.station, 0.40, 0.60)
+    before = np.maximum(before, _sleeved(m, hem, labels, arms))
     return free * (1 - step_between(column, 1.02, 0.9) * (1 - before))
 
 
