@@ -104,4 +104,4 @@ def test_skin_of_an_arm_before_the_trunk_does_not_look_out_beside_its_sleeve():
     labels = np.full(x.shape, LABEL["upper"], np.uint8)
     labels[:, 55:74] = LABEL["left_arm"]
     seen = _on_own_arm(SimpleNamespace(part=Part.LEFT_SLEEVE), 1.9, labels, np.abs(x - 50) / 60, [arm])
-    assert (seen[100:160, 52:72] > 0.9).all() and seen[100:160, 78:].max() < 0.1
+    assert (seen[100:160, 52:72] > 0.9).all() and seen[100:160, 78:104].max() < 0.1
