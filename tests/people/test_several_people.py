@@ -54,6 +54,16 @@ def test_who_is_overlooked_beside_another_is_looked_at_alone():
     assert glance(segmenter, picture, [large, faint]).extents[1][5] < 0.1 and segmenter.asked == asked + 1
 
 
+def test_neighbours_do_not_make_anybody_less_believable():
+    """Each agrees with that part of the segmenter's mask that is nobody else's; a part of a body agrees with no more than it is."""
+    left, right = standing(unit=55, centre=(60, 60)), standing(unit=55, centre=(180, 60), score=0.9)
+    part = standing(unit=25, centre=(60, 110))
+    both = np.maximum(in_frame(left.mask), in_frame(right.mask))
+    segmenter = OneAtATime(numbered_picture(), both, both)
+    agree = [e[5] for e in glance(segmenter, numbered_picture(), [left, right, part]).extents]
+    assert min(agree[:2]) > 0.85 and agree[2] < 0.6
+
+
 def cast(*stretches: tuple[int, int, float, int]) -> tuple[list[Person], Bodies]:
     """People by (first frame, last, x, colour): each stands still for one stretch."""
     frame = np.concatenate([np.arange(a, b + 1) for a, b, _, _ in stretches])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import cv2
@@ -17,6 +16,7 @@ FACE_EVERY = 2
 _SETTLED_SIDE = 352
 _GRID = 96  # cells along each side of the frame on which masks are compared
 _OVERLOOKED, _PLAIN = 0.5, 0.6  # share of a body's mask that the segmenter sees; presence times fit of who is plainly somebody
+_SHARED = 0.3  # share of the smaller of two masks in which both lie, from which they may be one person's
 
 
 @dataclass(frozen=True)
@@ -47,27 +47,34 @@ def glance(segmenter: PersonSegmenter, picture: np.ndarray, bodies: list[Body], 
     box = _people_box(bodies, picture.shape)
     known = before.extents if before is not None and before.box == box else []
     mask = before.mask if known else segmenter.segment(_part(picture, box))
-    seen = Glance(box, mask, known + [_extent_and_agreement(b, mask, box, picture.shape) for b in bodies[len(known) :]])
-    return _closer(segmenter, picture, bodies, seen, range(len(known), len(bodies)))
-
-
-def _closer(segmenter: PersonSegmenter, picture: np.ndarray, bodies: list[Body], seen: Glance, rows: Iterable[int]) -> Glance:
-    """`seen`, once those bodies of `rows` who are plainly somebody and overlooked have been looked at by themselves: of people
-    far apart the segmenter sees one."""
-    mask, extents = seen.mask, list(seen.extents)
-    for row in rows:
-        body, box = bodies[row], _people_box([bodies[row]], picture.shape)
-        if box == seen.box or body.score * extents[row][6] < _PLAIN:
+    own = [_cells(b.mask, b.to_frame, picture.shape) for b in bodies]
+    fits = [float(e[6]) for e in known] + [fit_to_mask(b) for b in bodies[len(known) :]]
+    plain = np.array([b.score * fit >= _PLAIN for b, fit in zip(bodies, fits)], bool)
+    extents, seen = list(known), _cells(mask, _to_frame(mask, box), picture.shape)
+    for row in range(len(known), len(bodies)):
+        mine = seen & ~_claimed(row, own, plain)
+        extents.append(_extent(own[row], mine, fits[row], picture.shape))
+        around = _people_box([bodies[row]], picture.shape)
+        if not plain[row] or around == box or (own[row] & seen).sum() >= _OVERLOOKED * own[row].sum():
             continue
-        own, other = _cells(body, mask, seen.box, picture.shape)
-        if (own & other).sum() >= _OVERLOOKED * own.sum():
-            continue
-        look = segmenter.segment(_part(picture, box))
-        alone = _extent_and_agreement(body, look, box, picture.shape)
+        # Of people far apart the segmenter sees one: who is plainly somebody and overlooked is looked at alone.
+        look = segmenter.segment(_part(picture, around))
+        placed = _to_frame(look, around)
+        alone = _extent(own[row], _cells(look, placed, picture.shape), fits[row], picture.shape)
         if alone[5] > extents[row][5]:
-            mask = np.maximum(mask, resample(look, _to_frame(look, box), _to_frame(mask, seen.box), mask.shape))
+            mask = np.maximum(mask, resample(look, placed, _to_frame(mask, box), mask.shape))
             extents[row] = alone
-    return Glance(seen.box, mask, extents)
+    return Glance(box, mask, extents)
+
+
+def _claimed(row: int, own: list[np.ndarray], plain: np.ndarray) -> np.ndarray:
+    """[_GRID, _GRID] bool: what of the picture belongs to others than body `row`: to those who are plainly somebody, and beside
+    it, not the same person or a part of them."""
+    out = np.zeros((_GRID, _GRID), bool)
+    for other, mask in enumerate(own):
+        if other != row and plain[other] and (mask & own[row]).sum() < _SHARED * min(mask.sum(), own[row].sum()):
+            out |= mask
+    return out & ~own[row]
 
 
 def _part(picture: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
@@ -167,25 +174,23 @@ def _face(finder, picture: np.ndarray, bodies: list[Body]) -> np.ndarray:
     return best
 
 
-def _extent_and_agreement(body: Body, second: np.ndarray, box: tuple[int, ...], shape: tuple[int, ...]) -> np.ndarray:
-    """[7] float32: xyxy and area of the body's mask inside the picture, its overlap (IoU) with the segmenter's mask, its fit."""
+def _extent(own: np.ndarray, other: np.ndarray, fit: float, shape: tuple[int, ...]) -> np.ndarray:
+    """[7] float32: xyxy and area of a body's mask in a frame of `shape`, its overlap (IoU) with the segmenter's mask, its fit;
+    the masks as `_cells`."""
     height, width = shape[:2]
-    own, other = _cells(body, second, box, shape)
     ys, xs = np.nonzero(own)
     if not len(xs):
         return np.zeros(7, np.float32)
     cell = width * height / _GRID**2
     agree = (own & other).sum() / max(1, (own | other).sum())
     edges = (xs.min() * width, ys.min() * height, (xs.max() + 1) * width, (ys.max() + 1) * height)
-    return np.array([*(e / _GRID for e in edges), len(xs) * cell, agree, fit_to_mask(body)], np.float32)
+    return np.array([*(e / _GRID for e in edges), len(xs) * cell, agree, fit], np.float32)
 
 
-def _cells(body: Body, second: np.ndarray, box: tuple[int, ...], shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """(the body's mask, the segmenter's of `box`), each [_GRID, _GRID] bool over the whole frame of `shape`."""
+def _cells(mask: np.ndarray, to_frame: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """[_GRID, _GRID] bool: a soft mask over the whole frame of `shape`, which `to_frame` [2, 3] takes its pixels to."""
     grid = np.array([[shape[1] / _GRID, 0, 0], [0, shape[0] / _GRID, 0]])
-    size = (_GRID, _GRID)
-    own = resample(body.mask, body.to_frame, grid, size) > 127
-    return own, resample(second, _to_frame(second, box), grid, size) > 127
+    return resample(mask, to_frame, grid, (_GRID, _GRID)) > 127
 
 
 def _look(picture: np.ndarray, body: Body) -> np.ndarray:
