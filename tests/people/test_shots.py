@@ -58,6 +58,17 @@ def test_a_cut_to_a_darker_shot_is_one():
     assert cuts_of(pan(1, 20) + [p // 2 for p in pan(2, 20)]) == [20]
 
 
+def test_the_same_person_in_other_clothes_is_a_cut():
+    """Before a plain wall nothing else changes, and the outlines are the same."""
+    rng, pictures = np.random.default_rng(2), []
+    for suit in (30, 130):
+        still = np.full((320, 240, 3), 235, np.uint8)
+        cv2.ellipse(still, (120, 60), (22, 28), 0, 0, 360, (190, 150, 130), -1)
+        cv2.fillPoly(still, [np.array([[80, 95], [160, 95], [175, 200], [150, 310], [90, 310], [65, 200]])], (suit,) * 3)
+        pictures += [np.clip(still + rng.normal(0, 2, still.shape), 0, 255).astype(np.uint8) for _ in range(25)]
+    assert cuts_of(pictures) == [25]
+
+
 def test_a_fade_in_is_no_cut_but_a_fade_through_white_is_one():
     bright = [np.full((180, 240, 3), 255, np.uint8)]
     rise = [(p * (i / 9) + 255 * (1 - i / 9)).astype(np.uint8) for i, p in enumerate(pan(1, 10))]

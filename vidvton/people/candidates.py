@@ -31,12 +31,12 @@ class Seen:
     """What the models said about n frames, m bodies in all, in pixels of the source.
 
     Per frame: `frames` [n] the indices; `cuts`, `blank` [n] bool; `second` [n] PNG bytes of the mask of all people, settled
-    between the segmenter and the bodies, and `second_box` [n, 4] xyxy, the part of the frame that it covers; `faces` [n, 5] the
-    best face (x0, y0, x1, y1, score), score -1 where none was looked for. Per body: `frame` [m] row of its frame, `back` [m] bool
-    (from the pass against time), `thread` [m], `keypoints` [m, 33, 3], `depth` [m, 33], `world` [m, 33, 3], `score` [m], `agree`
-    [m] 0-1 overlap of its mask with the segmenter's, `fit` [m] 0-1 how well its bones explain its mask, `extent` [m, 5] xyxy and
-    area of its mask, `look` [m, 128] colour histogram, `mask` [m] PNG bytes and `to_frame` [m, 2, 3] from mask pixels to the
-    frame.
+    between the segmenter and the bodies, and `second_box` [n, 4] xyxy, the part of the frame that it covers; `faces` [n, 5]
+    the best face (x0, y0, x1, y1, score), score -1 where none was looked for. Per body: `frame` [m] row of its frame, `back`
+    [m] bool (from the pass against time), `thread` [m], `keypoints` [m, 33, 3], `depth` [m, 33], `world` [m, 33, 3], `score`
+    [m], `agree` [m] 0-1 overlap of its mask with what of the segmenter's nobody else claims, `fit` [m] 0-1 how well its bones
+    explain its mask, `extent` [m, 5] xyxy and area of its mask, `look` [m, 128] colour histogram, `mask` [m] PNG bytes and
+    `to_frame` [m, 2, 3] from mask pixels to the frame.
     """
 
     frames: np.ndarray

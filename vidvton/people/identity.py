@@ -210,7 +210,7 @@ def choose(people: list[Person], bodies: Bodies, shots: np.ndarray, who: str, si
     for shot in [people[seed].shot] + [s for s in np.unique(shots) if s != people[seed].shot]:
         alike = look
         while True:
-            best = _next_stretch(people, bodies, weight, taken, alike, shot, lenient or len(people) == 1)
+            best = _next_stretch(people, bodies, weight, taken, chosen, alike, shot, lenient or len(people) == 1)
             if best is None and lenient and not any(people[i].shot == shot for i in taken):
                 # Nobody is like them: the largest of this shot.
                 best = _heaviest(people, weight, shots == shot, weight[seed] / len(people[seed].rows))
@@ -222,29 +222,36 @@ def choose(people: list[Person], bodies: Bodies, shots: np.ndarray, who: str, si
     return chosen
 
 
-def _next_stretch(people, bodies: Bodies, weight, taken: set[int], look, shot, lenient: bool) -> int | None:
+def _next_stretch(people, bodies: Bodies, weight, taken: set[int], chosen, look, shot, lenient: bool) -> int | None:
     """The stretch of this shot that most likely is the same person, where the person is not already: like them, liker them than
-    anybody else seen beside them, and where they can have got to."""
+    anybody else seen beside them, and, if there is anybody else, where they can have got to."""
     least = 0.25 if lenient else 0.4
     here = [i for i, p in enumerate(people) if p.shot == shot]
-    mine = {f: rows for i in here if i in taken for f, rows in people[i].rows.items()}
+    mine = {f: chosen[f] for i in here if i in taken for f in people[i].rows}
     beside = {i for i in here if i not in taken and _shared_frames(people[i], mine) > 0.3 * len(people[i].rows)}
     usual = sum(weight[i] for i in here if i in taken)
-    others = [people[i] for i in beside if weight[i] > _OTHERS * usual]
+    others = [p for p in (people[i] for i in beside if weight[i] > _OTHERS * usual) if _is_apart(bodies, p.rows, mine)]
     options = []
     for i in here:
         person = people[i]
         if i in taken or i in beside or len(person.rows) < 3:
             continue  # what is seen for a frame or two only is seldom there
         like = likeness(look, person.look)
-        theirs = any(likeness(o.look, person.look) > like + _RATHER and not _shared_frames(person, o.rows) for o in others)
-        if like >= least and not theirs and (like >= _TWIN or _within_reach(bodies, person.rows, mine)):
+        likest = max([like] + [likeness(people[k].look, person.look) for k in here if k in taken])
+        theirs = any(likeness(o.look, person.look) > likest + _RATHER and not _shared_frames(person, o.rows) for o in others)
+        if like >= least and not theirs and (not others or like >= _TWIN or _within_reach(bodies, person.rows, mine)):
             options.append((like * np.sqrt(weight[i]), i))
     return max(options)[1] if options else None
 
 
 def _shared_frames(person: Person, rows: dict[int, list[int]]) -> int:
     return len(person.rows.keys() & rows.keys())
+
+
+def _is_apart(bodies: Bodies, rows: dict[int, list[int]], mine: dict[int, list[int]]) -> bool:
+    """Whether `rows` are somebody beside `mine`, not the same person seen twice."""
+    both = rows.keys() & mine.keys()
+    return float(np.median([_shared(bodies.extent[rows[f][0]], bodies.extent[mine[f][0]]) for f in both])) < 0.5
 
 
 def _within_reach(bodies: Bodies, rows: dict[int, list[int]], mine: dict[int, list[int]]) -> bool:

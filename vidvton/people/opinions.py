@@ -16,13 +16,15 @@ FACE_EVERY = 2
 _SETTLED_SIDE = 352
 _GRID = 96  # cells along each side of the frame on which masks are compared
 _OVERLOOKED, _PLAIN = 0.5, 0.6  # share of a body's mask that the segmenter sees; presence times fit of who is plainly somebody
+_SEEN = 0.4  # overlap of a body's mask with the segmenter's from which that sees them, looking at them alone
+_ROUND = 17  # of a segmenter's 256 pixels: how far around a body what is seen of it alone may be its own
 _SHARED = 0.3  # share of the smaller of two masks in which both lie, from which they may be one person's
 
 
 @dataclass(frozen=True)
 class Glance:
     """What the segmenter sees in a frame: soft `mask` [h, w] uint8 of the part `box` (xyxy), and for each body its `extents` [7]:
-    xyxy and area of its own mask, its overlap with the segmenter's, its fit."""
+    xyxy and area of its own mask, its overlap with what of the segmenter's nobody else claims, its fit."""
 
     box: tuple[int, int, int, int]
     mask: np.ndarray
@@ -42,39 +44,43 @@ class Opinions:
 
 
 def glance(segmenter: PersonSegmenter, picture: np.ndarray, bodies: list[Body], before: Glance | None = None) -> Glance:
-    """The segmenter's word on `picture`; `before`, where given, is what it said for the first of `bodies`, and holds on where the
-    others change nothing in where to look."""
+    """The segmenter's word on `picture`; `before`, where given, is what it said for the first of `bodies`, and need not be asked
+    for again where the others change nothing in where to look."""
     box = _people_box(bodies, picture.shape)
     known = before.extents if before is not None and before.box == box else []
     mask = before.mask if known else segmenter.segment(_part(picture, box))
     own = [_cells(b.mask, b.to_frame, picture.shape) for b in bodies]
     fits = [float(e[6]) for e in known] + [fit_to_mask(b) for b in bodies[len(known) :]]
     plain = np.array([b.score * fit >= _PLAIN for b, fit in zip(bodies, fits)], bool)
-    extents, seen = list(known), _cells(mask, _to_frame(mask, box), picture.shape)
-    for row in range(len(known), len(bodies)):
-        mine = seen & ~_claimed(row, own, plain)
-        extents.append(_extent(own[row], mine, fits[row], picture.shape))
-        around = _people_box([bodies[row]], picture.shape)
+    extents, seen = [], _cells(mask, _to_frame(mask, box), picture.shape)
+    for row, body in enumerate(bodies):
+        claimed = _claimed(row, own, plain)
+        extents.append(_extent(own[row], seen, claimed, fits[row], picture.shape))
+        if row < len(known):
+            extents[row][5] = max(extents[row][5], known[row][5])
+            continue
+        around = _people_box([body], picture.shape)
         if not plain[row] or around == box or (own[row] & seen).sum() >= _OVERLOOKED * own[row].sum():
             continue
         # Of people far apart the segmenter sees one: who is plainly somebody and overlooked is looked at alone.
         look = segmenter.segment(_part(picture, around))
-        placed = _to_frame(look, around)
-        alone = _extent(own[row], _cells(look, placed, picture.shape), fits[row], picture.shape)
-        if alone[5] > extents[row][5]:
-            mask = np.maximum(mask, resample(look, placed, _to_frame(mask, box), mask.shape))
-            extents[row] = alone
+        placed, to_frame = _to_frame(look, around), _to_frame(mask, box)
+        alone = _extent(own[row], _cells(look, placed, picture.shape), claimed, fits[row], picture.shape)
+        if alone[5] > max(extents[row][5], _SEEN):
+            near = cv2.dilate(resample(body.mask, body.to_frame, to_frame, mask.shape), np.ones((_ROUND, _ROUND)))
+            mask = np.maximum(mask, np.minimum(resample(look, placed, to_frame, mask.shape), near))
+            extents[row], seen = alone, _cells(mask, to_frame, picture.shape)
     return Glance(box, mask, extents)
 
 
 def _claimed(row: int, own: list[np.ndarray], plain: np.ndarray) -> np.ndarray:
-    """[_GRID, _GRID] bool: what of the picture belongs to others than body `row`: to those who are plainly somebody, and beside
-    it, not the same person or a part of them."""
+    """[_GRID, _GRID] bool: what others than body `row` have of the picture: those who are plainly somebody, and beside it, not
+    the same person or a part of them."""
     out = np.zeros((_GRID, _GRID), bool)
     for other, mask in enumerate(own):
         if other != row and plain[other] and (mask & own[row]).sum() < _SHARED * min(mask.sum(), own[row].sum()):
             out |= mask
-    return out & ~own[row]
+    return out
 
 
 def _part(picture: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
@@ -118,8 +124,7 @@ def _people_box(bodies: list[Body], shape: tuple[int, ...]) -> tuple[int, int, i
 
 def worth_belief(score: np.ndarray, fit: np.ndarray, agree: np.ndarray) -> np.ndarray:
     """Which bodies are no phantoms, by the three measures of `Seen`: bones that explain their mask, on somebody whom the
-    segmenter sees too. (In an empty room a phantom reaches 0.36; a person beside a larger one, whom the segmenter half overlooks,
-    has 0.5.)"""
+    segmenter sees too. (In an empty room a phantom reaches 0.36.)"""
     return (score * fit * np.sqrt(agree) > 0.38) | ((agree > 0.7) & (score * fit > 0.3))
 
 
@@ -174,15 +179,15 @@ def _face(finder, picture: np.ndarray, bodies: list[Body]) -> np.ndarray:
     return best
 
 
-def _extent(own: np.ndarray, other: np.ndarray, fit: float, shape: tuple[int, ...]) -> np.ndarray:
-    """[7] float32: xyxy and area of a body's mask in a frame of `shape`, its overlap (IoU) with the segmenter's mask, its fit;
-    the masks as `_cells`."""
+def _extent(own: np.ndarray, other: np.ndarray, claimed: np.ndarray, fit: float, shape: tuple[int, ...]) -> np.ndarray:
+    """[7] float32: xyxy and area of a body's mask in a frame of `shape`, its overlap (IoU) with the segmenter's mask where nobody
+    else claims it, its fit; the masks as `_cells`."""
     height, width = shape[:2]
     ys, xs = np.nonzero(own)
     if not len(xs):
         return np.zeros(7, np.float32)
     cell = width * height / _GRID**2
-    agree = (own & other).sum() / max(1, (own | other).sum())
+    agree = (own & other & ~claimed).sum() / max(1, ((own | other) & ~claimed).sum())
     edges = (xs.min() * width, ys.min() * height, (xs.max() + 1) * width, (ys.max() + 1) * height)
     return np.array([*(e / _GRID for e in edges), len(xs) * cell, agree, fit], np.float32)
 

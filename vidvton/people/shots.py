@@ -18,6 +18,7 @@ _MEMORY = 600  # differences kept for the running median
 _ENOUGH = 8  # moving frames from which a median can be told
 _BLANK = 4.0  # standard deviation under which a picture shows nothing
 _BLOCK, _DETAIL, _FEW = 12, 4.0, 8  # side of a thumbnail's block; standard deviation of one with something in it; how many tell
+_LIFTED, _MOST = 3.0, 0.5  # grey levels by which a block gets lighter or darker; share of them that does so with the light
 _ALIKE, _LIT = 0.5, 0.92  # correlation of a block that shows what it showed before; share of such blocks where only light changed
 
 
@@ -91,6 +92,9 @@ def _relit(before: np.ndarray, after: np.ndarray) -> bool:
     """Whether two thumbnails show the same in another light (the sun comes out from behind somebody, a lamp goes on): block by
     block they correlate."""
     a, b = (_blocks(v) for v in (before, after))
+    if (np.abs(a.mean(1) - b.mean(1)) > _LIFTED).mean() < _MOST:
+        return False  # the light is everybody's: this is somebody in other clothes
+    a, b = (v - v.mean(1, keepdims=True) for v in (a, b))
     spread = np.maximum(a.std(1), b.std(1))
     told = spread > _DETAIL
     if told.sum() < _FEW:
@@ -100,7 +104,6 @@ def _relit(before: np.ndarray, after: np.ndarray) -> bool:
 
 
 def _blocks(grey: np.ndarray) -> np.ndarray:
-    """[n, _BLOCK^2] float: the blocks of a thumbnail, each without its mean."""
+    """[n, _BLOCK^2] float: the blocks of a thumbnail."""
     side = SIDE // _BLOCK
-    flat = grey.astype(float).reshape(side, _BLOCK, side, _BLOCK).swapaxes(1, 2).reshape(side * side, -1)
-    return flat - flat.mean(1, keepdims=True)
+    return grey.astype(float).reshape(side, _BLOCK, side, _BLOCK).swapaxes(1, 2).reshape(side * side, -1)
