@@ -9,7 +9,7 @@ import numpy as np
 
 from vidvton.people.arbitrate import arbitrate
 from vidvton.people.estimators import Body, FaceFinder, PersonSegmenter
-from vidvton.people.pictures import encode_mask, resample, shrink
+from vidvton.people.pictures import encode_mask, grid_of, resample, shrink
 from vidvton.people.plausible import fit_to_mask
 
 FACE_EVERY = 2
@@ -52,7 +52,7 @@ def glance(segmenter: PersonSegmenter, picture: np.ndarray, bodies: list[Body], 
     own = [_cells(b.mask, b.to_frame, picture.shape) for b in bodies]
     fits = [float(e[6]) for e in known] + [fit_to_mask(b) for b in bodies[len(known) :]]
     plain = np.array([b.score * fit >= _PLAIN for b, fit in zip(bodies, fits)], bool)
-    extents, seen = [], _cells(mask, _to_frame(mask, box), picture.shape)
+    extents, seen = [], _cells(mask, grid_of(box, mask.shape), picture.shape)
     for row, body in enumerate(bodies):
         claimed = _claimed(row, own, plain)
         extents.append(_extent(own[row], seen, claimed, fits[row], picture.shape))
@@ -64,7 +64,7 @@ def glance(segmenter: PersonSegmenter, picture: np.ndarray, bodies: list[Body], 
             continue
         # Of people far apart the segmenter sees one: who is plainly somebody and overlooked is looked at alone.
         look = segmenter.segment(_part(picture, around))
-        placed, to_frame = _to_frame(look, around), _to_frame(mask, box)
+        placed, to_frame = grid_of(around, look.shape), grid_of(box, mask.shape)
         alone = _extent(own[row], _cells(look, placed, picture.shape), claimed, fits[row], picture.shape)
         if alone[5] > max(extents[row][5], _SEEN):
             near = cv2.dilate(resample(body.mask, body.to_frame, to_frame, mask.shape), np.ones((_ROUND, _ROUND)))
@@ -86,11 +86,6 @@ def _claimed(row: int, own: list[np.ndarray], plain: np.ndarray) -> np.ndarray:
 def _part(picture: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
     x0, y0, x1, y1 = box
     return picture[y0:y1, x0:x1]
-
-
-def _to_frame(mask: np.ndarray, box: tuple[int, ...]) -> np.ndarray:
-    """[2, 3] from pixels of a mask that shows `box` (xyxy) to frame pixels."""
-    return np.array([[(box[2] - box[0]) / mask.shape[1], 0, box[0]], [0, (box[3] - box[1]) / mask.shape[0], box[1]]])
 
 
 def form_opinions(
@@ -141,7 +136,7 @@ def _settled(picture: np.ndarray, bodies: list[Body], backs: list[bool], seen: G
     (x0, y0, x1, y1), extents = seen.box, seen.extents
     scale = min(1.0, _SETTLED_SIDE / max(x1 - x0, y1 - y0))
     size = (max(8, round((y1 - y0) * scale)), max(8, round((x1 - x0) * scale)))
-    grid = np.array([[(x1 - x0) / size[1], 0, x0], [0, (y1 - y0) / size[0], y0]])
+    grid = grid_of(seen.box, size)
     opinions, weights = [cv2.resize(seen.mask, size[::-1], interpolation=cv2.INTER_LINEAR)], [1.4]
     best = max([_sound(e) for b, e in zip(bodies, extents) if _believed(b, e)], default=0.0)
     for side in (False, True):
@@ -194,8 +189,8 @@ def _extent(own: np.ndarray, other: np.ndarray, claimed: np.ndarray, fit: float,
 
 def _cells(mask: np.ndarray, to_frame: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """[_GRID, _GRID] bool: a soft mask over the whole frame of `shape`, which `to_frame` [2, 3] takes its pixels to."""
-    grid = np.array([[shape[1] / _GRID, 0, 0], [0, shape[0] / _GRID, 0]])
-    return resample(mask, to_frame, grid, (_GRID, _GRID)) > 127
+    size = (_GRID, _GRID)
+    return resample(mask, to_frame, grid_of((0, 0, shape[1], shape[0]), size), size) > 127
 
 
 def _look(picture: np.ndarray, body: Body) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -30,6 +32,13 @@ def resample(mask: np.ndarray, to_frame: np.ndarray, grid: np.ndarray, size: tup
     shift = back[:, :2] @ grid[:, 2] + back[:, 2] + turn @ (0.5, 0.5) - 0.5  # cv2 counts centres from 0
     matrix = np.concatenate([turn, shift[:, None]], 1)
     return cv2.warpAffine(mask, matrix, (size[1], size[0]), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+
+
+def grid_of(box: Sequence[float], size: tuple[int, int]) -> np.ndarray:
+    """[2, 3] float64 from pixels of a picture of (height, width) `size` that shows the part `box` (xyxy) of the frame to frame
+    pixels."""
+    x0, y0, x1, y1 = box
+    return np.array([[(x1 - x0) / size[1], 0, x0], [0, (y1 - y0) / size[0], y0]], np.float64)
 
 
 def encode_mask(mask: np.ndarray) -> bytes:

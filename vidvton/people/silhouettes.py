@@ -16,7 +16,7 @@ import numpy as np
 from vidvton.people.candidates import CHUNK, Seen, load_seen
 from vidvton.people.facing import Choice
 from vidvton.people.identity import Bodies
-from vidvton.people.pictures import decode_mask, encode_mask, resample
+from vidvton.people.pictures import decode_mask, encode_mask, grid_of, resample
 from vidvton.people.skeleton import BONES
 from vidvton.values import PoseTrack
 from vidvton.whole import open_arrays, write_arrays
@@ -49,13 +49,13 @@ class Silhouettes:
         if ends[row] == start:
             return np.zeros(size, np.uint8)
         mask = decode_mask(data[start : int(ends[row])])
-        grid = _grid(np.asarray(box, np.float64), size)
-        placed = _grid(boxes[row], mask.shape)
+        grid = grid_of(box, size)
+        placed = grid_of(boxes[row], mask.shape)
         shrink = np.sqrt(abs(np.linalg.det(grid[:, :2]) / np.linalg.det(placed[:, :2])))
         if shrink > 1.5:
             half = (max(1, round(mask.shape[0] / shrink)), max(1, round(mask.shape[1] / shrink)))
             mask = cv2.resize(mask, half[::-1], interpolation=cv2.INTER_AREA)
-            placed = _grid(boxes[row], mask.shape)
+            placed = grid_of(boxes[row], mask.shape)
         return resample(mask, placed, grid, size)
 
     def _chunk(self, number: int) -> tuple[np.ndarray, np.ndarray, bytes]:
@@ -77,12 +77,6 @@ def clear_outlines(work: Path) -> None:
     """Removes masks of an earlier choice of person."""
     for path in work.glob("outline_*.npz"):
         path.unlink()
-
-
-def _grid(box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """[2, 3] from pixels of a picture of `size` that shows `box` to frame pixels."""
-    sx, sy = (box[2] - box[0]) / size[1], (box[3] - box[1]) / size[0]
-    return np.array([[sx, 0, box[0]], [0, sy, box[1]]], np.float64)
 
 
 def write_outlines(
@@ -139,13 +133,13 @@ class _Maker:
             return self._masks[index]
         box = self.box(index)
         size = self._mask_size(box)
-        grid = _grid(box, size)
+        grid = grid_of(box, size)
         if not bool(self._track.present[index]):
             mask = np.zeros(size, np.uint8)
         else:
             seen, row = self._chunk(index), index % CHUNK
             second = decode_mask(seen.second[row])
-            second = resample(second, _grid(seen.second_box[row], second.shape), grid, size)
+            second = resample(second, grid_of(seen.second_box[row], second.shape), grid, size)
             mask = self._joined(index, second, grid, size)
         self._masks[index] = mask
         return mask
@@ -212,12 +206,12 @@ class _Maker:
         if not bool(self._track.present[index]):
             return b""
         mask = self._masks[index]
-        size, grid = mask.shape, _grid(self.box(index), mask.shape)
+        size, grid = mask.shape, grid_of(self.box(index), mask.shape)
         shots, present = self._track.shots, self._track.present
         around = []
         for other in (index - 2, index - 1, index + 1, index + 2):
             if 0 <= other < len(self._track) and bool(present[other]) and shots[other] == shots[index]:
-                placed = _grid(self.box(other), self._masks[other].shape)
+                placed = grid_of(self.box(other), self._masks[other].shape)
                 step = self._step(index, other)
                 around.append((abs(other - index), resample(self._masks[other], _moved(placed, step), grid, size)))
         mask = _without_crumbs(_steadied(mask, around), self._joints(index, grid, size))
