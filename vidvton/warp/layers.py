@@ -197,7 +197,8 @@ def _coloured(m: PanelMap, texture: Texture, allow: np.ndarray, cover: np.ndarra
 
 def _within(across: np.ndarray, limit: float) -> np.ndarray:
     """[h, w] 0-1: where `across` [h, w] is below `limit`, its edge FEATHER pixels wide however wide the panel is."""
-    steep = cv2.magnitude(*(cv2.Sobel(across, cv2.CV_32F, dx, 1 - dx, scale=1 / 8) for dx in (1, 0)))
+    right, down = (cv2.Sobel(across, cv2.CV_32F, dx, 1 - dx, scale=1 / 8) for dx in (1, 0))
+    steep = np.sqrt(right * right + down * down)  # cv2.magnitude's last bit depends on where in memory its arrays lie
     inside = (limit - across) / np.maximum(steep, 1e-3)
     return np.clip(inside / np.float32(FEATHER) + np.float32(0.5), 0, 1)
 
